@@ -1,0 +1,89 @@
+"""The only door: every check, build and demonstration of this workspace is a session here.
+
+A bare ``nox`` runs what CI runs. Arguments after ``--`` go to the tool a session runs:
+``nox -s tests -- tests/unit -k codec``, ``nox -s soak -- --seconds 600``, ``nox -s demo -- --files 100``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+if sys.version_info < (3, 11):  # noqa: UP036 - nox may run on an older Python than the one the library needs
+    sys.exit(f"metadatadb needs Python 3.11 or newer; nox runs on {sys.version.split()[0]}")
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+SOURCES = os.pathsep.join(str(path) for path in (ROOT, *PLUGINS))
+"""Where packages begin, for tools that read sources instead of importing them."""
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["lint", "types", "packaging", "tests"]
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = True
+
+
+def install(session: nox.Session, *groups: str, workspace: bool = True) -> None:
+    """Install the tools of `groups`, and every distribution of the workspace in place."""
+    requirements = list(nox.project.dependency_groups(PYPROJECT, *groups))
+    if workspace:
+        requirements += ["-e", ".[testing]"]
+        for plugin in PLUGINS:
+            requirements += ["-e", f"./{plugin.relative_to(ROOT).as_posix()}"]
+    session.install(*requirements)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format, and the floors of the core."""
+    install(session, "lint", workspace=False)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", env={"PYTHONPATH": SOURCES})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Both type checkers, strict, over all that ships and over what users would write."""
+    install(session, "types", "test", "nox")
+    session.run("mypy", env={"MYPYPATH": SOURCES})
+    session.run("pyright", "--pythonpath", f"{session.bin}/python", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
+
+
+@nox.session
+def packaging(session: nox.Session) -> None:
+    """Build every distribution and use the wheels in clean environments outside the checkout."""
+    install(session, "packaging", workspace=False)
+    session.run("pytest", "tests/packaging", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole test suite, in random order, on all cores; arguments choose a part of it."""
+    install(session, "test")
+    session.run("pytest", "-n", "auto", "--dist", "worksteal", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The main job on real input: index the standard library, and check every total."""
+    install(session, "demo")
+    session.run("python", "examples/stdlib_index.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """How fast, as ratios to a plain dict with a lock and to bare msgspec, beside their limits."""
+    install(session)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """The kit's soak over the memory backend: invariants watched under load, for a given time."""
+    install(session)
+    session.run("python", "-m", "metadatadb_core.testing.soak", *session.posargs)
