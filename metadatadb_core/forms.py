@@ -1,0 +1,87 @@
+"""From a declared type to JSON and back: what a handle does to the values and keys that pass through it."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar, cast, final
+
+import msgspec
+
+from metadatadb_core.errors import InvalidValueError
+from metadatadb_core.keys import ATOMS, INT64_MAX, INT64_MIN, CanonicalKey, Json, to_json
+
+__all__ = ["Form"]
+
+T = TypeVar("T")
+
+# Where any JSON value is accepted: what cannot change, and keys as `entries` gives them. No floats: nan is one.
+_AS_THEY_ARE = ATOMS - {float} | {CanonicalKey}
+
+
+@final
+class Form(Generic[T]):
+    """A type as its values are stored: anything msgspec converts to JSON.
+
+    Attributes:
+        type: the declared type form.
+        exact: the class whose instances are stored and read as they are, or None.
+        any: whether every JSON value is accepted and comes back as it is.
+    """
+
+    __slots__ = ("any", "exact", "type")
+
+    def __init__(self, declared: Any) -> None:
+        if declared is None:
+            declared = type(None)
+        try:
+            msgspec.json.Decoder(declared)
+        except (TypeError, ValueError) as error:
+            raise InvalidValueError(f"values of {declared!r} cannot be held as JSON: {error}", declared) from error
+        self.type = declared
+        self.any = declared is Any or declared is object
+        self.exact: type | None = declared if declared in (str, int, bool) else None
+
+    def dump(self, value: T, structure: str) -> Json:
+        """The JSON value to store for `value`; it shares nothing with it that can change.
+
+        Raises:
+            InvalidValueError: JSON cannot hold it, or it would not come back as the declared type.
+        """
+        kind: type[Any] = type(value)
+        # What the backend admits, or refuses. But not its ints out of int64: it takes one that Go writes for a float.
+        if (kind is self.exact or (self.any and kind in _AS_THEY_ARE)) and (
+            kind is not int or INT64_MIN <= value <= INT64_MAX  # type: ignore[operator]
+        ):
+            return value
+        try:
+            stored = to_json(value, "a value")
+            if not self.any:
+                msgspec.convert(stored, self.type, str_keys=True)
+        except InvalidValueError as error:
+            raise InvalidValueError(error.reason, value, structure=structure) from error
+        except (msgspec.ValidationError, TypeError, NotImplementedError) as error:
+            raise InvalidValueError(
+                f"{type(value).__name__} does not fit the declared type {self._name()}: {error}",
+                value,
+                structure=structure,
+            ) from error
+        return stored
+
+    def load(self, stored: Json, structure: str) -> T:
+        """The value for what is stored; a key may come as a `CanonicalKey`.
+
+        Raises:
+            InvalidValueError: what is stored does not fit the declared type.
+        """
+        if type(stored) is self.exact or self.any:
+            return cast(T, stored)
+        if type(stored) is CanonicalKey:
+            stored = stored.value
+        try:
+            return cast(T, msgspec.convert(stored, self.type, str_keys=True))
+        except (msgspec.ValidationError, TypeError, NotImplementedError) as error:
+            raise InvalidValueError(
+                f"what is stored does not fit the declared type {self._name()}: {error}", stored, structure=structure
+            ) from error
+
+    def _name(self) -> str:
+        return self.type.__qualname__ if isinstance(self.type, type) else repr(self.type)

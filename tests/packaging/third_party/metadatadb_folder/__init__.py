@@ -1,0 +1,1 @@
+"""A backend that nobody of metadatadb's authors needs to know of."""
