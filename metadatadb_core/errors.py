@@ -62,13 +62,25 @@ def _rebuild(cls: type[MetadataDBError], args: tuple[Any, ...], state: dict[str,
     return error
 
 
+def _pickles(value: object) -> bool:
+    import pickle  # whoever gets here has it; nobody else needs it
+
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return False
+    return True
+
+
 class MetadataDBError(Exception):
     """Base of every error this library raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls ``cls(*args)`` with the message alone, which fails for
         # the subclasses below: their constructors take data, not a message.
-        return _rebuild, (type(self), self.args, self.__dict__)
+        # An attribute that cannot cross (a cause that holds a socket, say) goes as its text.
+        state = {name: value if _pickles(value) else repr(value) for name, value in self.__dict__.items()}
+        return _rebuild, (type(self), self.args, state)
 
 
 class BackendNotFoundError(MetadataDBError, LookupError):

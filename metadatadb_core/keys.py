@@ -238,7 +238,7 @@ def to_json(value: object, what: str, check_large: Callable[[int, str], None] = 
     kind = type(value)
     if kind not in ATOMS:
         try:
-            value = _lists(msgspec.to_builtins(value, str_keys=True), MAX_DEPTH)
+            value = _plain(msgspec.to_builtins(value), MAX_DEPTH)
         except (TypeError, ValueError, RecursionError) as error:
             if isinstance(error, InvalidValueError):
                 raise
@@ -248,14 +248,26 @@ def to_json(value: object, what: str, check_large: Callable[[int, str], None] = 
     return value
 
 
-def _lists(value: Any, depth: int) -> Json:
-    # msgspec leaves a tuple a tuple; JSON knows only arrays.
+def _plain(value: Any, depth: int) -> Json:
+    """What msgspec makes of a value, with lists for tuples, and names for the keys of dicts."""
     kind = type(value)
+    if depth < 0:
+        return value  # deeper than allowed: `check_json` will say so
     if kind is tuple or kind is list:
-        return [_lists(item, depth - 1) for item in value] if depth >= 0 else value
-    if kind is dict and depth >= 0:
-        return {name: _lists(item, depth - 1) for name, item in value.items()}
+        return [_plain(item, depth - 1) for item in value]
+    if kind is dict:
+        named = {_name_of(key): _plain(item, depth - 1) for key, item in value.items()}
+        if len(named) < len(value):
+            raise InvalidValueError("two keys of a dict become the same name in JSON", value)
+        return named
     return value
+
+
+def _name_of(key: Any) -> str:
+    if type(key) is str:
+        return key
+    (name,) = msgspec.to_builtins({key: None}, str_keys=True)
+    return str(name)
 
 
 ATOMS = frozenset({str, int, float, bool, type(None)})

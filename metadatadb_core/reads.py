@@ -46,7 +46,8 @@ class Source(Protocol):
 #
 # They look once at one value, which is atomic (under the GIL, and on free-threaded builds, whose dicts lock
 # themselves), and so take no lock. Only while ops that belong together are half applied do they wait, so
-# that nobody sees the first of them and, afterwards, misses the second.
+# that nobody sees the first of them and, afterwards, misses the second. Nothing is called between asking whether
+# to wait and looking: under the GIL another thread gets its turn only at a call.
 
 
 _SHARED_SAFELY = ATOMS | {Missing}
@@ -63,10 +64,11 @@ def _int_get(source: Source, name: str) -> Callable[[], int]:
 
 def _int_map_get(source: Source, name: str) -> Callable[[Json], int]:
     def read(map_key: Json) -> int:
+        key = map_key if type(map_key) is str else member_key(map_key)
         if source.unsettled:
             source.settle()
         try:
-            return as_int(source.names[name].items[map_key if type(map_key) is str else member_key(map_key)])
+            return as_int(source.names[name].items[key])
         except (KeyError, AttributeError):  # no entry, or no Members
             return 0
 
@@ -75,10 +77,11 @@ def _int_map_get(source: Source, name: str) -> Callable[[Json], int]:
 
 def _map_get(source: Source, name: str) -> Callable[[Json], Json | Missing]:
     def read(map_key: Json) -> Json | Missing:
+        key = map_key if type(map_key) is str else member_key(map_key)
         if source.unsettled:
             source.settle()
         try:
-            value = source.names[name].items[map_key if type(map_key) is str else member_key(map_key)]
+            value = source.names[name].items[key]
         except (KeyError, AttributeError):  # no entry, or no Members
             return MISSING
         return value if type(value) in ATOMS else msgspec.to_builtins(value)
@@ -88,10 +91,11 @@ def _map_get(source: Source, name: str) -> Callable[[Json], Json | Missing]:
 
 def _contains(source: Source, name: str) -> Callable[[Json], bool]:
     def read(member: Json) -> bool:
+        key = member if type(member) is str else member_key(member)
         if source.unsettled:
             source.settle()
         try:
-            return (member if type(member) is str else member_key(member)) in source.names[name].items
+            return key in source.names[name].items
         except (KeyError, AttributeError):  # nothing there, or no Members
             return False
 

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, ClassVar, Final, NoReturn, TypeVar, final
+from typing import Any, Final, NoReturn, TypeVar, final
 
 import msgspec
 
@@ -50,8 +50,15 @@ class NamespaceState:
     __slots__ = ("names",)
 
     # What `Source` asks for, where there is nobody to guard against.
-    unsettled: ClassVar[bool] = False
-    lock: ClassVar[nullcontext[None]] = nullcontext()
+    @property
+    def unsettled(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def lock(self) -> nullcontext[None]:
+        """No lock."""
+        return nullcontext()
 
     def settle(self) -> None:
         """Nothing to wait for."""
@@ -114,7 +121,8 @@ class SharedState:
         self._load = load
         self.unsettled = load is not None
         self.lock = threading.Lock()
-        _shared_states.add(self)
+        with _forking:
+            _shared_states.add(self)
 
     def apply(self, ops: Sequence[Op]) -> None:
         """Admit `ops`, and apply them so that nobody sees some of them without the others.
@@ -159,6 +167,11 @@ class SharedState:
             self.names = _Closed(error)
             self.loaded()
 
+    def unload(self, load: Callable[[], object]) -> None:
+        """What is held is to be loaded anew: readers call `load` before they look. The caller holds `lock`."""
+        self._load = load
+        self.unsettled = True
+
     def settle(self) -> None:
         """Wait for what is being loaded, and for ops that are half applied."""
         if (load := self._load) is not None:
@@ -200,9 +213,12 @@ class _Closed(dict[str, Any]):
 # half changed, and that the child can release them.
 _shared_states: weakref.WeakSet[SharedState] = weakref.WeakSet()
 _held: list[SharedState] = []
+# Two threads that fork at once must not take each other's locks, nor a new state join while they are counted.
+_forking = threading.Lock()
 
 
 def _hold_all() -> None:
+    _forking.acquire()
     _held.extend(_shared_states)
     for shared in _held:
         shared.lock.acquire()
@@ -211,6 +227,7 @@ def _hold_all() -> None:
 def _release_all() -> None:
     while _held:
         _held.pop().lock.release()
+    _forking.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -82,10 +82,11 @@ class AtomicityTests:
             ([ops.IntAdd("x", 1), ops.IntAdd("x", -1)], ops.IntGet("x"), {0}),
             ([ops.ScalarDelete("s"), ops.ScalarSet("s", "v")], ops.ScalarGet("s"), {"v"}),
             ([ops.MapSet("m", "a", 1), ops.MapSet("m", "a", 2)], ops.MapGet("m", "a"), {2}),
+            ([ops.MapSet("m", [7], 1), ops.MapSet("m", [7], 2)], ops.MapGet("m", [7]), {2}),
             ([ops.SetRemove("set", "a"), ops.SetAdd("set", "a")], ops.SetContains("set", "a"), {True}),
             ([ops.ListAppend("l", 1), ops.ScalarDelete("l"), ops.ListAppend("l", 1)], ops.ListLen("l"), {1}),
         ],
-        ids=["int", "scalar", "map", "set", "list"],
+        ids=["int", "scalar", "map", "map-by-list", "set", "list"],
     )
     def test_what_a_call_passes_through_is_never_seen(
         self, backend: Backend, call: list[Op], query: ReadOp[Any], allowed: set[Any]
@@ -224,6 +225,12 @@ class ReplicaTests:
         reads of it.
         """
         ours, theirs = open_backends(2)
+        for transfers in range(1, 6):
+            for _ in range(transfers):
+                ours.apply(NS, ops.IntMapAdd("m", "from", -1), ops.IntMapAdd("m", "to", 1))
+            ours.flush(NS)
+            theirs.flush(NS)
+            assert 0 == sum(theirs.query(NS, ops.IntMapEntries("m")).values())
         done = threading.Event()
 
         def transfer() -> None:

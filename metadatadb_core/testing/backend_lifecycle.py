@@ -78,7 +78,8 @@ class LifecycleTests:
     def test_an_unused_backend_can_be_closed(self, backend: Backend) -> None:
         """`close` before first use is allowed.
 
-        A failure means that `close` relies on something that only a first use makes.
+        A failure means that a program that found nothing to do fails at its end. Usually `close` relies on a
+        thread or client that only a first use makes.
         """
         backend.close()
 

@@ -192,6 +192,7 @@ class CopyTests:
             NS,
             ops.ScalarSet("scalar", {"a": [1]}),
             ops.ScalarSet("array", [[1], {"a": 1}]),
+            ops.MapSet("map", "number", 1),
             ops.MapSet("map", "a", {"b": [1]}),
             ops.IntMapSet("counts", "a", 1),
             ops.SetAdd("set", [1]),

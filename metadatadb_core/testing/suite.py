@@ -95,7 +95,8 @@ def _is_of_suite(found: object, test: Callable[..., Any]) -> bool:
 def _test_or_skip(cls: type[Suite], name: str, test: Callable[..., Any]) -> Callable[..., Any]:
     if name in cls.departures:
         return _skipped(test, f"departure: {cls.departures[name]}")
-    missing = getattr(test, "_metadatadb_requires", frozenset()) - cls.capabilities
+    needed: frozenset[Capability] = getattr(test, "_metadatadb_requires", frozenset())
+    missing = needed - cls.capabilities
     if missing:
         what = ", ".join(sorted(f"{one.name} ({one.value})" for one in missing))
         return _skipped(test, f"{cls.__name__} does not declare {what}")
@@ -108,6 +109,6 @@ def _skipped(test: Callable[..., Any], reason: str) -> Callable[..., Any]:
         pytest.skip(reason)
 
     functools.update_wrapper(skip, test, updated=())
-    del skip.__wrapped__
+    del skip.__dict__["__wrapped__"]  # pytest would follow it to the parameters
     skip.__dict__["_metadatadb_skips"] = test
     return skip

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def stdlib_index(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module of examples/stdlib_index.py."""
-    spec = importlib.util.spec_from_file_location("stdlib_index", ROOT / "examples" / "stdlib_index.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    """The module of examples/stdlib_index.py, found as Python finds it when it is run."""
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    return importlib.import_module("stdlib_index")
 
 
 def test_the_index_is_equal_to_a_sequential_count(stdlib_index: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,13 +30,14 @@ def test_the_index_is_equal_to_a_sequential_count(stdlib_index: ModuleType, caps
 
 def test_the_index_notices_a_lost_import(stdlib_index: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """An import that only one side counts makes the job fail: its check is able to."""
-    imported_modules = stdlib_index.imported_modules
+    library = importlib.import_module("library")
+    imported_modules = library.imported_modules
 
     def losing_sys(source: bytes) -> Iterator[str]:
         in_a_worker = threading.current_thread() is not threading.main_thread()
         return (module for module in imported_modules(source) if not (in_a_worker and module == "sys"))
 
-    monkeypatch.setattr(stdlib_index, "imported_modules", losing_sys)
+    monkeypatch.setattr(library, "imported_modules", losing_sys)
     status = stdlib_index.main(["memory://", "--files", "40"])
 
     assert 1 == status

@@ -78,7 +78,7 @@ def test_aflush_and_aclose_leave_the_loop_free() -> None:
         store = Store(backend)
         for waiting in (store.namespace("fleet").aflush(timeout=3), store.aclose(timeout=4)):
             task = asyncio.create_task(waiting)
-            while not backend.calls:
+            while not (backend.calls or task.done()):
                 await asyncio.sleep(0)
             backend.release.set()
             await task
@@ -152,6 +152,7 @@ def test_a_task_started_inside_the_block_writes_for_itself() -> None:
             ns = store.namespace("fleet")
             written = asyncio.Event()
             go_on = asyncio.Event()
+            tasks: list[asyncio.Task[None]] = []
 
             async def child() -> None:
                 ns.set("s").add("inside")
@@ -160,12 +161,12 @@ def test_a_task_started_inside_the_block_writes_for_itself() -> None:
                 ns.set("s").add("after")
 
             with pytest.raises(ZeroDivisionError), ns.batch():
-                task = asyncio.create_task(child())
+                tasks.append(asyncio.create_task(child()))
                 await written.wait()
                 raise ZeroDivisionError
             with ns.batch():  # another one is open: the task's is not mistaken for it
                 go_on.set()
-                await task
+                await tasks[0]
                 return ns.set("s").members()
 
     assert ["after", "inside"] == asyncio.run(main())

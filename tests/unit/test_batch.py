@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar, final
@@ -279,27 +280,34 @@ def test_a_batch_shows_what_it_has_collected(ns: Namespace) -> None:
 
 
 def test_nobody_sees_half_a_batch(ns: Namespace) -> None:
-    """Whoever reads the second of two writes, and then the first, finds both."""
-    first, second = ns.int("first"), ns.int("second")
+    """Whoever reads the first of two writes, and then the second, finds both."""
+    first, second, between = ns.int("first"), ns.int("second"), ns.set("between", list[int])
+    slow = list(range(3000))  # to apply: a member's canonical text is made then
     torn: list[tuple[int, int]] = []
     done = threading.Event()
 
     def watch() -> None:
         while not done.is_set():
-            seen = second.get()
-            if (before := first.get()) < seen:
-                torn.append((before, seen))
+            seen = first.get()
+            if (after := second.get()) < seen:
+                torn.append((seen, after))
 
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     watcher = threading.Thread(target=watch)
     watcher.start()
-    for _ in range(2000):
-        with ns.batch():
-            first.add(1)
-            second.add(1)
-    done.set()
-    watcher.join()
+    try:
+        for _ in range(50):
+            with ns.batch():
+                first.add(1)
+                between.add(slow)
+                second.add(1)
+    finally:
+        done.set()
+        watcher.join()
+        sys.setswitchinterval(interval)
 
-    assert ([], 2000) == (torn, second.get())
+    assert ([], 50) == (torn, second.get())
 
 
 def test_a_store_closed_inside_the_block_refuses_the_batch() -> None:

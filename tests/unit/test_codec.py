@@ -74,6 +74,35 @@ def test_foreign_objects_are_carried_along(stored: dict[str, Any]) -> None:
     assert stored == json.loads(encode_names(decode_names(msgspec.json.encode(stored))))
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ['"\\u0041"'],
+        ['"<"'],
+        [' "a"'],
+        ['"a" '],
+        ['"a', '"b"', 'b"'],
+        ['"a', 'b"'],
+        ['"a"', '"b"', "c"],
+        ['"a",\n "b"', ""],
+        ['"a"', "1", "[1, 2]", "nul", ""],
+        ['"\\ud800"'],
+        ["true", "True", "null"],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 5], ["v", ":", ",", '"', "<"], [[1], {}, None, True, 0.5]], ids=str)
+def test_names_that_look_canonical_are_not_mistaken(names: list[str], values: list[Any]) -> None:
+    """Half a canonical key, one in another spelling, several in one name: each is a name of its own, and stays one."""
+    stored = dict(zip(names, values, strict=False))
+    for body in (msgspec.json.encode({"m": stored}), json.dumps({"m": stored}).encode()):
+        (decoded,) = decode_names(body).values()
+        assert isinstance(decoded, Members)
+
+        assert comparable({"m": Members.from_object(stored)}) == comparable({"m": decoded})
+        assert {"m": stored} == json.loads(encode_names({"m": decoded}))
+
+
 def test_decoding_notes_whether_values_can_change() -> None:
     """A map with a list in it is copied when it is read; one of numbers need not be."""
     decoded = decode_names(b'{"a":{"\\"k\\"":1},"b":{"\\"k\\"":[1]},"c":{"\\"k\\"":{}},"d":{"1":"x"},"e":{}}')

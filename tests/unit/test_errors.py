@@ -232,3 +232,11 @@ def test_every_error_says_what_the_reader_should_know() -> None:
         for error in PARENTS
         if error.__doc__ is None or (error is not BackendClosedError and "Attributes:" not in error.__doc__)
     ]
+
+
+def test_what_cannot_be_pickled_crosses_as_its_text() -> None:
+    """An error is not held back by the value it complains of."""
+    error = pickle.loads(pickle.dumps(InvalidValueError("no JSON", lambda: None)))
+
+    assert "no JSON" == str(error)
+    assert "lambda" in error.value

@@ -162,3 +162,42 @@ assert 100 == ns.int("n").get()
 """)
 
     assert ("0\n", "") == output
+
+
+def test_threads_may_fork_at_once() -> None:
+    """Each takes every lock, and lets go of what it took."""
+    output = run("""
+def write():
+    while not done.is_set():
+        ns.list("log").extend([1] * 200)
+
+failed = []
+writer = in_threads(write)
+for thread in in_threads(*[lambda: failed.append(check_in_children(ns.int("n").add))] * 3):
+    thread.join()
+print(sum(failed))
+writer[0].join()
+""")
+
+    assert ("0\n", "") == output
+
+
+def test_a_child_can_open_a_namespace_while_the_parents_threads_open_others() -> None:
+    """The backend has no lock either that a fork could copy while it is held."""
+    output = run("""
+def open_others():
+    number = 0
+    while not done.is_set() and number < 3000:
+        number += 1
+        store.namespace(f"n{number}")
+
+def check():
+    store.namespace("child").int("n").add(1)
+
+threads = in_threads(open_others, open_others)
+print(check_in_children(check))
+for thread in threads:
+    thread.join()
+""")
+
+    assert ("0\n", "") == output

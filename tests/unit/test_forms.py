@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, Type
 import msgspec
 import pytest
 
-from metadatadb_core import InvalidValueError, Namespace, Store
+from metadatadb_core import IntMap, InvalidValueError, Map, Namespace, Store
 from metadatadb_core.keys import CanonicalKey
 from metadatadb_memory import MemoryBackend
 
@@ -285,7 +285,7 @@ def test_sets_give_back_the_declared_member_type_in_order(ns: Namespace, declare
 
 def test_keys_that_python_holds_equal_stay_apart(ns: Namespace) -> None:
     """1, "1" and True are three keys; 1.0 is the same number as 1."""
-    mapping = ns.map("x", Any)
+    mapping: Map[Any, Any] = ns.map("x", Any)
     for key in (1, "1", True, None, "true", "null"):
         mapping[key] = repr(key)
     mapping[1.0] = "1.0"
@@ -296,7 +296,8 @@ def test_keys_that_python_holds_equal_stay_apart(ns: Namespace) -> None:
 
 def test_entries_of_any_key_hold_each_of_them(ns: Namespace) -> None:
     """What a dict would confuse or cannot hold stands by its canonical text, which every method takes for the key."""
-    mapping, counts = ns.map("x", Any), ns.int_map("y", Any)
+    mapping: Map[Any, Any] = ns.map("x", Any)
+    counts: IntMap[Any] = ns.int_map("y", Any)
     keys = [1, "1", True, [1], {"a": 1}, None]
     for index, key in enumerate(keys):
         mapping[key] = index
@@ -371,7 +372,7 @@ BAD: dict[str, Any] = {
     "function": nested,
     "class": int,
     "complex": 1j,
-    "generator": (number for number in ()),
+    "generator": (letter for letter in ""),
     "nested too deeply": nested(65),
     "objects nested too deeply": nested_objects(65),
     "tuples nested too deeply": (nested(64),),
@@ -483,7 +484,7 @@ def test_values_that_would_not_come_back_as_declared_are_refused(
         lambda: Store(backend).namespace("fleet").list("x", declared).append(wrong),
     ]
     for write in writes:
-        with pytest.raises(InvalidValueError, match="'x': .* does not fit the declared type") as caught:
+        with pytest.raises(InvalidValueError, match=r"'x': .* does not fit the declared type") as caught:
             write()
         assert ("x", wrong) == (caught.value.structure, caught.value.value)
 

@@ -238,3 +238,9 @@ def test_deep_values_are_refused(depth: int, wrap: Any) -> None:
 
     with pytest.raises(InvalidValueError, match="nested deeper than 64"):
         to_json(value, "a value")
+
+
+def test_two_keys_that_become_one_name_are_refused() -> None:
+    """A dict whose keys JSON cannot tell apart would lose an entry."""
+    with pytest.raises(InvalidValueError, match="the same name"):
+        to_json({1: "a", "1": "b"}, "a value")

@@ -130,7 +130,8 @@ def test_map_values_are_copied_both_ways(services: Map[str, Any]) -> None:
     value = {"ports": [80]}
     services["web"] = value
     value["ports"].append(81)
-    for read in (services["web"], services.get("web"), services.entries()["web"]):
+    reads: list[Any] = [services["web"], services.get("web"), services.entries()["web"]]
+    for read in reads:
         read["ports"].append(82)
     services.entries().clear()
     services.keys().clear()

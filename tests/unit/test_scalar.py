@@ -85,7 +85,7 @@ def test_what_goes_in_is_copied(config: Scalar[Any]) -> None:
 def test_what_comes_out_is_a_copy(config: Scalar[Any]) -> None:
     """Changing it, at any depth, does not change what is stored."""
     config.set({"a": [1, {"b": []}]})
-    value = config.get()
+    value: Any = config.get()
     value["a"][1]["b"].append(2)
     value.clear()
 

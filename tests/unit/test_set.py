@@ -85,7 +85,7 @@ def test_numbers_are_sorted_by_value(ns: Namespace) -> None:
 
 def test_mixed_members_are_sorted_by_canonical_text(ns: Namespace) -> None:
     """Where no other order holds for all of them."""
-    mixed = ns.set("mixed", Any)
+    mixed: Set[Any] = ns.set("mixed", Any)
     for member in ({"a": 1}, [1], None, 10, 9, "z", True, "1"):
         mixed.add(member)
 

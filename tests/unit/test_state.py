@@ -134,6 +134,14 @@ def test_answers_belong_to_the_asker(applied: list[Op], name: str, key: Any) -> 
     assert before == state.encode()
 
 
+def test_answers_belong_to_the_asker_after_numbers_too() -> None:
+    """A map of numbers that later gets a list is copied like one that always had it."""
+    state = replay([ops.MapSet("m", "a", 1), ops.MapSet("m", "b", [1])])
+    state.query(ops.MapEntries("m"))["b"].append(2)
+
+    assert {"a": 1, "b": [1]} == state.query(ops.MapEntries("m"))
+
+
 def spoil(answer: Any) -> None:
     if isinstance(answer, list):
         for item in answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TypeVar, final
 
@@ -21,7 +20,6 @@ class MemoryBackend(Backend):
     """For tests and for deployments of one process. Stores over one `MemoryBackend` share its namespaces."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._namespaces: dict[str, SharedState] = {}
         self._closed = False
 
@@ -51,18 +49,22 @@ class MemoryBackend(Backend):
 
     def close(self, *, timeout: float | None = None) -> None:
         """Forget everything; reads and writes are refused from now on."""
-        with self._lock:
-            self._closed = True
-            for shared in self._namespaces.values():
-                shared.close(_closed)
-            self._namespaces = {}
+        self._closed = True
+        for shared in list(self._namespaces.values()):
+            shared.close(_closed)
+        self._namespaces = {}
 
     def _open(self, namespace: str) -> SharedState:
         check_namespace(namespace)
-        with self._lock:
-            if self._closed:
-                raise _closed()
-            return self._namespaces.setdefault(namespace, SharedState())
+        # No lock, which a fork could copy while it is held: `close` marks first and lets go afterwards.
+        namespaces = self._namespaces
+        if not self._closed:
+            shared = namespaces.setdefault(namespace, SharedState())
+            if not self._closed:
+                return shared
+            shared.close(_closed)
+            namespaces.pop(namespace, None)
+        raise _closed()
 
 
 def _closed() -> BackendClosedError:
