@@ -87,14 +87,14 @@ def _decode_value(raw: bytes) -> Members | Json:
         return _ANY.decode(raw)
     unquoted = unquote_keys(raw)
     if unquoted is not None:
-        plain, count = unquoted
+        plain, count, proved = unquoted
         items: dict[MemberKey, Json] = _ANY.decode(plain)
-        if len(items) == count and msgspec.json.encode(items) == plain:
-            return Members(items, atomic=True)
+        if len(items) == count and (proved or msgspec.json.encode(items) == plain):
+            return Members(items, atomic=True, strings=True)
     stored: dict[str, Json] = _ANY.decode(raw)
     keys = _string_keys(list(stored))
     if keys is not None:
-        return Members(dict(zip(keys, stored.values(), strict=True)))
+        return Members(dict(zip(keys, stored.values(), strict=True)), strings=True)
     return Members.from_object(stored)
 
 

@@ -18,16 +18,25 @@ class Members:
         foreign: value by stored text, for texts that are nobody's canonical key. No op can address them; they are
             carried along untouched (the fields of a scalar that is an object are such).
         atomic: whether no value in `items` can change, so that none needs a copy when it is handed out.
+        strings: whether all keys in `items` are strings, so that they can be handed out as they are.
+
+    The last two are looked for where they are not given; who adds a member keeps them true.
     """
 
-    __slots__ = ("atomic", "foreign", "items")
+    __slots__ = ("atomic", "foreign", "items", "strings")
 
     def __init__(
-        self, items: dict[MemberKey, Json], foreign: dict[str, Json] | None = None, *, atomic: bool | None = None
+        self,
+        items: dict[MemberKey, Json],
+        foreign: dict[str, Json] | None = None,
+        *,
+        atomic: bool | None = None,
+        strings: bool | None = None,
     ) -> None:
         self.items = items
         self.foreign = foreign or {}
         self.atomic = ATOMS.issuperset(map(type, items.values())) if atomic is None else atomic
+        self.strings = {str}.issuperset(map(type, items)) if strings is None else strings
 
     @classmethod
     def from_object(cls, stored: dict[str, Json]) -> Members:
@@ -48,4 +57,4 @@ class Members:
 
     def copy(self) -> Members:
         """A snapshot: it shares the values, which nobody changes in place."""
-        return Members(self.items.copy(), self.foreign.copy(), atomic=self.atomic)
+        return Members(self.items.copy(), self.foreign.copy(), atomic=self.atomic, strings=self.strings)

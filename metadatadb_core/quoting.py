@@ -58,12 +58,12 @@ def _quote_only_keys(encoded: bytes, count: int) -> bytes | None:
     Doubling each as ``"\"`` is right before a key; after it, ``"\":`` has to become ``\"":``, which no key
     resembles but one that begins with a colon.
     """
-    if encoded.startswith(b'{":'):
+    if encoded.count(b":") != count and (encoded.startswith(b'{":') or b',":' in encoded):
         return None
     pieces: list[bytes] = []
     grown = 0
     for piece in _pieces(encoded):
-        if b':"' in piece or b',":' in piece:
+        if not pieces and b':"' in piece:
             return None
         doubled = piece.replace(b'"', b'"\\"')
         grown += len(doubled) - len(piece)
@@ -92,16 +92,17 @@ def _quote_around_values(encoded: bytes, count: int) -> bytes | None:
     return b"".join(pieces)
 
 
-def unquote_keys(raw: bytes) -> tuple[bytes, int] | None:
+def unquote_keys(raw: bytes) -> tuple[bytes, int, bool] | None:
     r"""An encoded flat object with the escaped quotes around each key removed, and how many keys had them.
 
     In a flat object a string right after ``{`` or ``,`` is a key, and so is one right before ``:``. If as many
-    keys begin with an escaped quote as end with one, no backslash is left, and there are just that many
-    members, no two alike and without spaces between (the caller encodes what it decoded, and compares), then
-    every key is the canonical text of a string without escapes.
+    keys begin with an escaped quote as end with one, no backslash is left, and there are just that many members, with
+    no spaces between, then every key is the canonical text of a string without escapes.
 
     Returns:
-        None where it is not so.
+        The bytes, how many keys had quotes, and whether that is proved to be all members, as it is when there
+        are no more colons than that; otherwise the caller has to encode what he decodes, and compare. None where
+        keys cannot be told by their quotes.
     """
     if not raw.startswith(b'{"\\"') or b"[" in raw or raw.count(b"{") > 1:
         return None
@@ -117,4 +118,6 @@ def unquote_keys(raw: bytes) -> tuple[bytes, int] | None:
         if closed_by - opened_by != 2 or _needs_escape(opened):
             return None
         pieces.append(opened)
-    return b"".join(pieces), closed_by // 2
+    count = closed_by // 2
+    plain = b"".join(pieces)
+    return plain, count, plain.count(b":") == count

@@ -168,18 +168,18 @@ def _scalar_get(source: Source, name: str) -> Callable[[], Json | Missing]:
     return read
 
 
-def _items(source: Source, name: str) -> tuple[dict[MemberKey, Json], bool]:
-    """A shallow copy of the members of `name`, and whether no value among them can change."""
+def _members(source: Source, name: str) -> Members:
+    """A snapshot of what `name` holds, empty where that is no object."""
     if source.unsettled:
         source.settle()
     with source.lock:
         stored = source.names.get(name)
-        return (stored.items.copy(), stored.atomic) if type(stored) is Members else ({}, True)
+        return stored.copy() if type(stored) is Members else Members({})
 
 
 def _sorted_keys(source: Source, name: str) -> Callable[[], list[Json]]:
     def read() -> list[Json]:
-        keys, _ = _items(source, name)
+        keys = _members(source, name).items
         return sort_keys(key.value if type(key) is CanonicalKey else key for key in keys)
 
     return read
@@ -193,24 +193,21 @@ def _entry_key(key: MemberKey) -> Any:
     return key
 
 
-def _with_plain_keys(entries: dict[Any, Any]) -> dict[Any, Any]:
-    if {str}.issuperset(map(type, entries)):
-        return entries
-    return {_entry_key(key): value for key, value in entries.items()}
-
-
 def _int_map_entries(source: Source, name: str) -> Callable[[], dict[Any, int]]:
     def read() -> dict[Any, int]:
-        items, _ = _items(source, name)
-        return _with_plain_keys({key: as_int(value) for key, value in items.items()})
+        items = _members(source, name).items
+        return {_entry_key(key): as_int(value) for key, value in items.items()}
 
     return read
 
 
 def _map_entries(source: Source, name: str) -> Callable[[], dict[Any, Json]]:
     def read() -> dict[Any, Json]:
-        items, atomic = _items(source, name)
-        return _with_plain_keys(items if atomic else {key: _own(value) for key, value in items.items()})
+        members = _members(source, name)
+        entries: dict[Any, Json] = members.items
+        if not members.atomic:
+            entries = {key: _own(value) for key, value in entries.items()}
+        return entries if members.strings else {_entry_key(key): value for key, value in entries.items()}
 
     return read
 

@@ -97,14 +97,17 @@ class Namespace:
 
     Attributes:
         name: its name; ``""`` is the root namespace.
+        batches: the batches that are open, in whatever thread or task; while there is none, a handle need not look
+            whether it is inside one, and may call `writer` itself.
+        writer: applies one op, past all batches.
     """
 
     def __init__(self, backend: Backend, name: str) -> None:
         self.name = name
         self._backend = backend
-        self._write = backend.writer(name)
+        self.writer = backend.writer(name)
         self._kinds: dict[str, str] = {}
-        self._batches: set[Batch] = set()  # those open anywhere: while none is, nobody needs to look for one
+        self.batches: set[Batch] = set()
 
     # -- handles -------------------------------------------------------------------------------------------
 
@@ -226,17 +229,17 @@ class Namespace:
         Raises:
             InvalidValueError: an op holds what cannot be stored; none was applied.
         """
-        if self._batches and (batch := self._batch_here()) is not None:
+        if self.batches and (batch := self._batch_here()) is not None:
             batch.ops.extend(map(admit, ops))
         else:
             self._backend.apply(self.name, *ops)
 
     def write(self, op: Op) -> None:
         """Apply one op, or collect it where a `batch` is open; the handles do this."""
-        if self._batches and (batch := self._batch_here()) is not None:
+        if self.batches and (batch := self._batch_here()) is not None:
             batch.ops.append(admit(op))
         else:
-            self._write(op)
+            self.writer(op)
 
     def reader(self, kind: type[ReadOp[R]], key: str) -> Callable[..., R]:
         """The read op `kind` on the structure `key`, as a function of its other fields; the handles read so."""
@@ -299,7 +302,7 @@ class Batch:
             raise RuntimeError("this batch is open already; make another one with Namespace.batch()")
         self.ops = []
         self._token = _open_batches.set((*_open_batches.get(), self))
-        self.namespace._batches.add(self)
+        self.namespace.batches.add(self)
         return self
 
     def __exit__(
@@ -307,7 +310,7 @@ class Batch:
     ) -> None:
         token, self._token = self._token, None
         assert token is not None
-        self.namespace._batches.discard(self)
+        self.namespace.batches.discard(self)
         _open_batches.reset(token)
         if kind is None and self.ops:
             self.namespace.apply(*self.ops)

@@ -57,6 +57,8 @@ def _put(names: Names, name: str, key: MemberKey, value: Json) -> None:
     if type(members) is Members:
         if members.atomic and type(value) not in ATOMS:
             members.atomic = False
+        if members.strings and type(key) is not str:
+            members.strings = False
         members.items[key] = value
     else:
         names[name] = Members({key: value})
@@ -103,6 +105,8 @@ def _set_add(names: Names, op: ops.SetAdd) -> None:
     key = op.member if type(op.member) is str else member_key(op.member)
     members = names.get(op.key)
     if type(members) is Members:
+        if members.strings and type(key) is not str:
+            members.strings = False
         members.items[key] = True
     else:
         names[op.key] = Members({key: True}, atomic=True)
@@ -125,6 +129,8 @@ def _int_map_add(names: Names, op: ops.IntMapAdd) -> None:
     key = op.map_key if type(op.map_key) is str else member_key(op.map_key)
     members = names.get(op.key)
     if type(members) is Members:
+        if members.strings and type(key) is not str:
+            members.strings = False
         total = as_int(members.items.get(key)) + op.delta
         members.items[key] = total if INT64_MIN <= total <= INT64_MAX else wrap(total)
     else:
@@ -149,7 +155,15 @@ def _int_map_delete(names: Names, op: ops.IntMapDelete) -> None:
 
 def _map_set(names: Names, op: ops.MapSet) -> None:
     key = op.map_key if type(op.map_key) is str else member_key(op.map_key)
-    _put(names, op.key, key, op.value)
+    members = names.get(op.key)
+    if type(members) is Members:
+        if members.atomic and type(op.value) not in ATOMS:
+            members.atomic = False
+        if members.strings and type(key) is not str:
+            members.strings = False
+        members.items[key] = op.value
+    else:
+        names[op.key] = Members({key: op.value})
 
 
 def _map_delete(names: Names, op: ops.MapDelete) -> None:

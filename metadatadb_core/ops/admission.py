@@ -124,7 +124,10 @@ def _admit_entry_value(op: MapSet) -> Op:
     if type(name) is not str or not name.isascii() or name == RECORD_NAME:
         _check_name(name)
     own_key = key if type(key) is str and key.isascii() else _own_key(key)
-    own_value = value if type(value) is str and value.isascii() else _own_value(value)
+    if type(value) is int and INT64_MIN <= value <= INT64_MAX:
+        own_value: Json = value
+    else:
+        own_value = value if type(value) is str and value.isascii() else _own_value(value)
     return op if own_key is key and own_value is value else MapSet(name, own_key, own_value)
 
 

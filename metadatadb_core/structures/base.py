@@ -25,7 +25,7 @@ class Structure:
             raise InvalidValueError(f"the name {RECORD_NAME!r} is reserved for the store's own record", name)
         namespace.claim(name, type(self).__name__)
         self._namespace = namespace
-        self._apply = namespace.write
+        self._apply = namespace.writer
         self._shape = namespace.reader(ops.ShapeGet, name)
         self.name = name
 
@@ -44,7 +44,10 @@ class Structure:
         if self._shape() not in self._shapes:
             self._check_shape()
         try:
-            self._apply(op)
+            if self._namespace.batches:
+                self._namespace.write(op)
+            else:
+                self._apply(op)
         except InvalidValueError as error:
             raise self._refused(error) from error
 

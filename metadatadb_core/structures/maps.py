@@ -58,7 +58,9 @@ class IntMap(Structure, Generic[K]):
 
     def add(self, key: K, delta: int = 1) -> None:
         """Add `delta` to the entry."""
-        self._write(ops.IntMapAdd(self.name, self._key_form.dump(key, self.name), delta))
+        if type(key) is not str or self._key_form.exact is not str:
+            key = self._key_form.dump(key, self.name)
+        self._write(ops.IntMapAdd(self.name, key, delta))
 
     def mul(self, key: K, factor: int) -> None:
         """Multiply the entry by `factor`."""
@@ -74,7 +76,9 @@ class IntMap(Structure, Generic[K]):
 
     def get(self, key: K) -> int:
         """The entry's value; 0 if there is none."""
-        value = self._get(self._key_form.dump(key, self.name))
+        if type(key) is not str or self._key_form.exact is not str:
+            key = self._key_form.dump(key, self.name)
+        value = self._get(key)
         if value == 0:
             self._check_shape()
         return value
@@ -164,7 +168,8 @@ class Map(Structure, Generic[K, V]):
         Raises:
             InvalidValueError: JSON cannot hold the key or value, or one does not fit its declared type.
         """
-        key = self._key_form.dump(key, self.name)
+        if type(key) is not str or self._key_form.exact is not str:
+            key = self._key_form.dump(key, self.name)
         self._write(ops.MapSet(self.name, key, self._value_form.dump(value, self.name)))
 
     def delete(self, key: K) -> None:
@@ -181,11 +186,13 @@ class Map(Structure, Generic[K, V]):
         Raises:
             InvalidValueError: what is stored does not fit the declared type.
         """
-        stored = self._get(self._key_form.dump(key, self.name))
+        if type(key) is not str or self._key_form.exact is not str:
+            key = self._key_form.dump(key, self.name)
+        stored = self._get(key)
         if stored is MISSING:
             self._check_shape()
             return default
-        return self._value_form.load(stored, self.name)
+        return stored if self._value_form.any else self._value_form.load(stored, self.name)
 
     def keys(self) -> list[K]:
         """All keys, sorted: strings by code point, numbers by value, mixed ones by their canonical text."""
@@ -235,8 +242,13 @@ def _load_entries(
 ) -> dict[Any, Any]:
     if value_form is not None and not value_form.any:
         entries = {key: value_form.load(value, name) for key, value in entries.items()}
-    if key_form.exact is str and {str}.issuperset(map(type, entries)):
-        return entries
+    if key_form.exact is str:
+        try:
+            "".join(entries)  # the quickest way to see that all keys are strings
+        except TypeError:
+            pass
+        else:
+            return entries
     try:
         loaded = {key_form.load(key, name): value for key, value in entries.items()}
     except TypeError as error:  # the key type is not hashable

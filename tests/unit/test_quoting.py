@@ -84,12 +84,12 @@ def check_unquoted(raw: bytes) -> None:
     answer = unquote_keys(raw)
     if answer is None:
         return
-    plain, count = answer
+    plain, count, proved = answer
     try:
         items = msgspec.json.decode(plain)
     except msgspec.DecodeError:
         return
-    if isinstance(items, dict) and len(items) == count and msgspec.json.encode(items) == plain:
+    if isinstance(items, dict) and len(items) == count and (proved or msgspec.json.encode(items) == plain):
         assert slowly_unquoted(raw) == items
 
 
@@ -151,7 +151,7 @@ def test_what_was_quoted_is_unquoted(items: dict[str, Any]) -> None:
     quoted = quote_keys(encoded, len(items))
     answer = unquote_keys(quoted) if quoted is not None else None
 
-    assert answer is None or (encoded, len(items)) == answer
+    assert answer is None or (encoded, len(items)) == answer[:2]
 
 
 # -- in pieces ---------------------------------------------------------------------------------------------
@@ -184,4 +184,7 @@ def test_large_objects_take_the_fast_way(value: Any) -> None:
 
     assert stored == quote_keys(msgspec.json.encode(items), len(items))
     if not isinstance(value, list):
-        assert (msgspec.json.encode(items), len(items)) == unquote_keys(stored)
+        answer = unquote_keys(stored)
+
+        assert answer is not None
+        assert (msgspec.json.encode(items), len(items)) == answer[:2]
