@@ -18,7 +18,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - nox may run on an older Python t
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-SOURCES = os.pathsep.join(str(path) for path in (ROOT, *PLUGINS))
+SOURCES = os.pathsep.join(str(path) for path in (ROOT, ROOT / "examples", *PLUGINS))
 """Where packages begin, for tools that read sources instead of importing them."""
 
 nox.needs_version = ">=2025.5.1"

@@ -1,45 +1,30 @@
 """Several workers index the source files of this Python's standard library through one store.
 
-What a file holds and its mark of being done go in as one batch, so the totals are right at every moment,
-whoever reads them. In the end every total is compared with a plain sequential count.
+    python examples/stdlib_index.py [sqlite | s3 | memory | URL] [--workers N] [--files N]
 
-    python examples/stdlib_index.py [URL] [--workers N] [--files N]
+``sqlite`` (the default) and ``s3`` run the workers as processes, of which one is killed on the way: over a
+database file in a temporary folder, or over an S3 server that is started for the purpose. ``memory`` runs them
+as threads. In the end every total is compared with a plain sequential count.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import hashlib
 import sys
-import sysconfig
-import threading
+import tempfile
 import warnings
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet import NAMESPACE, Worker, index_with_processes, index_with_threads
+from library import LIBRARY, PlainCount, Source, library_files
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from metadatadb_core import Namespace, connect
-
-LIBRARY = Path(sysconfig.get_path("stdlib"))
-NAMESPACE = "stdlib-index"
-
-ONE_PARSER = threading.Lock()
-"""CPython 3.11 counts the depth of all syntax trees under construction together, and raises when threads mix it up."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What the index keeps of a file: its size in bytes, and the SHA-256 of what it holds."""
-
-    size: int
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -52,86 +37,24 @@ class Run:
     workers: int
 
 
-# -- what a file holds, whoever counts -----------------------------------------------------------------------
+@contextmanager
+def store_url(target: str) -> Iterator[str]:
+    """The URL of the store to use; what had to be started for it ends with the block."""
+    if target == "memory":
+        yield "memory://"
+    elif target == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite://{Path(folder, 'index.db').as_posix()}"
+    elif target == "s3":
+        import boto3
 
+        from metadatadb_s3.testing import moto_credentials, moto_server
 
-def library_files(limit: int | None) -> list[str]:
-    """Paths below `LIBRARY`, without what was installed into it."""
-    paths = sorted(LIBRARY.rglob("*.py"))
-    return [path.relative_to(LIBRARY).as_posix() for path in paths if "site-packages" not in path.parts][:limit]
-
-
-def imported_modules(source: bytes) -> Iterator[str]:
-    """The modules that absolute imports name, once for each import; none for a file that is no valid Python."""
-    try:
-        with ONE_PARSER:
-            nodes: deque[ast.AST] = deque([ast.parse(source)])
-    except (SyntaxError, ValueError):  # its parser's own test data
-        return
-    while nodes:
-        match nodes.pop():
-            case ast.Import(names=names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(module=str(module), level=0):
-                yield module
-            case ast.expr():
-                pass  # imports are statements
-            case node:
-                nodes.extend(ast.iter_child_nodes(node))
-
-
-# -- through the store ---------------------------------------------------------------------------------------
-
-
-def index_file(namespace: Namespace, path: str) -> None:
-    """Index one file; anyone who sees it marked as done sees all of what it holds."""
-    content = (LIBRARY / path).read_bytes()
-    modules = Counter(imported_modules(content))
-    imports = namespace.int_map("imports")
-    with namespace.batch():
-        for module, times in modules.items():
-            imports.add(module, times)
-        namespace.map("sources", str, Source).set(path, Source(len(content), hashlib.sha256(content).hexdigest()))
-        namespace.int("bytes-read").add(len(content))
-        namespace.list("log").append(f"{path}: {modules.total()} imports")
-        namespace.set("done").add(path)
-
-
-def index(namespace: Namespace, files: Sequence[str], workers: int, console: Console) -> None:
-    """Index `files`, by `workers` threads at once."""
-    namespace.scalar("run", Run).set(Run(str(LIBRARY), sys.version.split()[0], len(files), workers))
-    with Progress(console=console) as progress, ThreadPoolExecutor(workers) as pool:
-        task = progress.add_task(f"{workers} workers", total=len(files))
-        for done in as_completed([pool.submit(index_file, namespace, path) for path in files]):
-            done.result()
-            progress.advance(task)
-    namespace.flush()
-
-
-# -- and without it ------------------------------------------------------------------------------------------
-
-
-@dataclass
-class PlainCount:
-    """The same totals, counted one file after the other into plain Python values."""
-
-    imports: Counter[str]
-    sources: dict[str, Source]
-    log: list[str]
-    bytes_read: int
-
-    @classmethod
-    def of(cls, files: Sequence[str], console: Console) -> PlainCount:
-        plain = cls(Counter(), {}, [], 0)
-        with Progress(console=console) as progress:
-            for path in progress.track(files, description="one by one"):
-                content = (LIBRARY / path).read_bytes()
-                modules = Counter(imported_modules(content))
-                plain.imports += modules
-                plain.sources[path] = Source(len(content), hashlib.sha256(content).hexdigest())
-                plain.log.append(f"{path}: {modules.total()} imports")
-                plain.bytes_read += len(content)
-        return plain
+        with moto_credentials(), moto_server() as endpoint:
+            boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=NAMESPACE)
+            yield f"s3://{NAMESPACE}?endpoint-url={endpoint}&sync-interval=1s&lock-ttl=4s"
+    else:
+        yield target
 
 
 def compare(namespace: Namespace, plain: PlainCount) -> dict[str, tuple[int, int, bool]]:
@@ -149,9 +72,6 @@ def compare(namespace: Namespace, plain: PlainCount) -> dict[str, tuple[int, int
         "bytes read": (bytes_read, plain.bytes_read, bytes_read == plain.bytes_read),
         "lines of the log": (len(log), len(plain.log), sorted(log) == sorted(plain.log)),
     }
-
-
-# -- what a person sees --------------------------------------------------------------------------------------
 
 
 def show_top(namespace: Namespace, console: Console) -> None:
@@ -176,9 +96,21 @@ def show_totals(totals: dict[str, tuple[int, int, bool]], console: Console) -> N
     console.print(table)
 
 
+def show_traffic(workers: Sequence[Worker], console: Console) -> None:
+    table = Table(
+        "replica", "flushes", "requests", "bytes sent", "bytes received", "lock waits", title="What each sent"
+    )
+    for worker in workers:
+        sent = worker.traffic
+        numbers = (sent.flushes, sent.requests, sent.sent, sent.received, sent.lock_waits)
+        name = f"{worker.name} (killed; as last reported)" if worker.fate == "killed" else worker.name
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    console.print(table)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Index the standard library through one store, and check the totals.")
-    parser.add_argument("url", nargs="?", default="memory://", help="the store to use (default: %(default)s)")
+    parser.add_argument("target", nargs="?", default="sqlite", help="sqlite, s3, memory or a URL (default: sqlite)")
     parser.add_argument("--workers", type=int, default=4, help="how many at once (default: %(default)s)")
     parser.add_argument("--files", type=int, help="only so many files (default: all)")
     options = parser.parse_args(arguments)
@@ -186,10 +118,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     files = library_files(options.files)
 
-    with connect(options.url) as store:
+    with store_url(options.target) as url, connect(url) as store:
         namespace = store.namespace(NAMESPACE)
-        index(namespace, files, options.workers, console)
+        namespace.scalar("run", Run).set(Run(str(LIBRARY), sys.version.split()[0], len(files), options.workers))
+        namespace.flush()
+        workers: list[Worker] = []
+        if url.startswith("memory:"):
+            index_with_threads(namespace, files, options.workers, console)
+        else:
+            workers = index_with_processes(url, files, options.workers, console)
+        namespace.flush()
         show_top(namespace, console)
+        if workers:
+            show_traffic(workers, console)
         totals = compare(namespace, PlainCount.of(files, console))
         show_totals(totals, console)
     return 0 if all(equal for _, _, equal in totals.values()) else 1

@@ -75,6 +75,9 @@ def _pickles(value: object) -> bool:
 class MetadataDBError(Exception):
     """Base of every error this library raises on purpose."""
 
+    def __copy__(self) -> MetadataDBError:
+        return _rebuild(type(self), self.args, self.__dict__)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls ``cls(*args)`` with the message alone, which fails for
         # the subclasses below: their constructors take data, not a message.
