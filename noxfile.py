@@ -58,7 +58,7 @@ def types(session: nox.Session) -> None:
 def packaging(session: nox.Session) -> None:
     """Build every distribution and use the wheels in clean environments outside the checkout."""
     install(session, "packaging", workspace=False)
-    session.run("pytest", "tests/packaging", *session.posargs)
+    session.run("pytest", "-n", "2", "tests/packaging", *session.posargs)
 
 
 @nox.session
@@ -70,8 +70,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """The main job on real input: index the standard library, and check every total."""
-    install(session, "demo")
+    """The main job on real input: index the standard library, and check every total; ``-- s3`` over an S3 server."""
+    install(session, "demo", *(["s3"] if "s3" in session.posargs else []))
     session.run("python", "examples/stdlib_index.py", *session.posargs)
 
 

@@ -1,7 +1,9 @@
 """What authors of backends test them with, and what everybody tests their own code with.
 
-`BackendSuite` is the conformance suite; `metadatadb_core.testing.soak` keeps a store under load;
-`metadatadb_core.testing.fixtures` has pytest fixtures. Needs ``pip install 'metadatadb-core[testing]'``.
+`BackendSuite` is the conformance suite of a `Backend`, `ObjectStoreSuite` that of an `ObjectStore`;
+`MemoryObjectStore` is an object store whose requests fail as they are told to;
+`metadatadb_core.testing.soak` keeps a store under load; `metadatadb_core.testing.fixtures` has pytest fixtures.
+Needs ``pip install 'metadatadb-core[testing]'``.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ except ImportError as error:
 pytest.register_assert_rewrite(
     *(f"{__name__}.{module}" for module in ("backend_concurrency", "backend_lifecycle", "backend_ops")),
     *(f"{__name__}.{module}" for module in ("backend_structures", "backend_suite", "models")),
+    *(f"{__name__}.object_store_{module}" for module in ("conditions", "objects", "suite")),
 )
 
 from metadatadb_core.testing.backend_suite import BackendSuite, MakeBackends  # noqa: E402 - after the rewriting
+from metadatadb_core.testing.bucket import Bucket  # noqa: E402
 from metadatadb_core.testing.models import (  # noqa: E402
     MACHINES,
     IntMachine,
@@ -30,17 +34,27 @@ from metadatadb_core.testing.models import (  # noqa: E402
     ScalarMachine,
     SetMachine,
 )
+from metadatadb_core.testing.object_store import FAILURES, Delay, Fault, Hold, MemoryObjectStore  # noqa: E402
+from metadatadb_core.testing.object_store_suite import MakeStores, ObjectStoreSuite  # noqa: E402
 from metadatadb_core.testing.suite import Capability, requires  # noqa: E402
 
 __all__ = [
+    "FAILURES",
     "MACHINES",
     "BackendSuite",
+    "Bucket",
     "Capability",
+    "Delay",
+    "Fault",
+    "Hold",
     "IntMachine",
     "IntMapMachine",
     "ListMachine",
     "MakeBackends",
+    "MakeStores",
     "MapMachine",
+    "MemoryObjectStore",
+    "ObjectStoreSuite",
     "ScalarMachine",
     "SetMachine",
     "requires",

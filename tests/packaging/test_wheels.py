@@ -25,7 +25,7 @@ PROJECTS = [ROOT, *(path.parent for path in sorted(ROOT.glob("plugins/*/pyprojec
 PLUGIN_NAMES = [path.name for path in PROJECTS[1:]]
 THIRD_PARTY = Path(__file__).parent / "third_party"
 
-OPTIONAL_PACKAGES = {"metadatadb_core/testing/": "testing"}
+OPTIONAL_PACKAGES = {"metadatadb_core/testing/": "testing", "metadatadb_s3/testing.py": "testing"}
 """Parts of a wheel that may import what an extra brings."""
 
 
@@ -232,7 +232,7 @@ def test_a_plugin_passes_its_tests_from_the_wheels(
     """The tests come from the plugin's sdist, the author's kit from the core's wheel, nothing from the checkout."""
     core, plugin = built["metadatadb_core"], built[package]
     environment.install(
-        f"{core.wheel}[testing]", str(plugin.wheel), *(_lowest(core, plugin) if versions == "lowest" else ())
+        f"{core.wheel}[testing]", f"{plugin.wheel}[testing]", *(_lowest(core, plugin) if versions == "lowest" else ())
     )
 
     assert " passed" in own_tests(plugin, environment)
@@ -283,7 +283,7 @@ def _imports(source: str) -> Iterator[str]:
 def test_nothing_undeclared_is_imported(built: dict[str, Built], environment: Environment) -> None:
     """What a wheel imports is its own, the standard library's, or a dependency's that it names itself."""
     core = built["metadatadb_core"]
-    environment.install(f"{core.wheel}[testing]", *(str(built[package].wheel) for package in PLUGIN_NAMES))
+    environment.install(f"{core.wheel}[testing]", *(f"{built[package].wheel}[testing]" for package in PLUGIN_NAMES))
     providers: dict[str, list[str]] = json.loads(
         environment.run("import json, importlib.metadata as m; print(json.dumps(m.packages_distributions()))")
     )
