@@ -1,0 +1,88 @@
+"""An S3 server of one's own, for tests and demonstrations; needs ``pip install 'metadatadb-s3[testing]'``.
+
+It is moto's, in a process of its own and over HTTP, so that what is tested is the real client. Moto checks the
+conditions of a put or delete and then carries it out, with nothing between the two to keep others out; here
+requests are served one at a time, so that conditions hold under a race as they do on S3.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+__all__ = ["moto_credentials", "moto_server"]
+
+_STOP_SECONDS: Final = 10.0
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """Run a server, empty, on a free port of the loopback interface; its URL. It accepts any credentials."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "metadatadb_s3.testing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().strip()
+            if not url:
+                raise RuntimeError(f"the S3 server did not start (exit status {process.wait(_STOP_SECONDS)})")
+            yield url
+        finally:
+            process.stdin.close()  # which also happens when we are killed: no server outlives us
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextmanager
+def moto_credentials() -> Iterator[None]:
+    """Give this process credentials that such a server accepts, and hide what else the machine has configured."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    ours = {
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with patch.dict(os.environ, {**others, **ours}, clear=True):
+        yield
+
+
+def _serve() -> None:
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    assert server._server is not None
+    server._server.app = _one_at_a_time(server._server.app)
+    host, port = server.get_host_and_port()
+    print(f"http://{host}:{port}", flush=True)  # noqa: T201 - the parent reads it
+    sys.stdin.read()
+    server.stop()
+
+
+def _one_at_a_time(app: Callable[..., Any]) -> Callable[..., list[bytes]]:
+    turn = threading.Lock()
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        with turn:
+            return list(app(environ, start_response))
+
+    return serve
+
+
+if __name__ == "__main__":
+    _serve()
