@@ -87,3 +87,10 @@ def soak(session: nox.Session) -> None:
     """The kit's soak over the memory backend: invariants watched under load, for a given time."""
     install(session)
     session.run("python", "-m", "metadatadb_core.testing.soak", *session.posargs)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Random histories of many replicas with every fault, one seed each; ``-- --seeds 100000`` tries more."""
+    install(session)
+    session.run("python", "-m", "tests.simulation", *(session.posargs or ["--seeds", "10000"]))

@@ -6,13 +6,14 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from metadatadb_core import ops
 from metadatadb_core.errors import BackendUnavailableError, FlushTimeoutError
 from metadatadb_core.events import subscribe
-from metadatadb_core.replication import ObjectStore
+from metadatadb_core.replication import ObjectStore, OutcomeUnknown, Version
 from metadatadb_core.replication.driver import Traffic
 from metadatadb_core.replication.environment import Environment
 from metadatadb_core.replication.lock import Lock
@@ -150,26 +151,27 @@ class TestBarrier:
         self, store: MemoryObjectStore, syncer: Syncer
     ) -> None:
         """The same bytes go out again first; a flush that joined by then hears of success when its own ops are in."""
-        hold = Hold("get", key=STATE)
-        store.faults += [Fault("put", FAILURES["time-out"], key=STATE)]
+        put, under_way, go_on = store.put, threading.Event(), threading.Event()
+
+        def lost(key: str, body: bytes, **options: Any) -> Version:
+            if key == STATE and not go_on.is_set():
+                under_way.set()
+                assert go_on.wait(10)
+                raise OutcomeUnknown("no answer in time")
+            return put(key, body, **options)
+
+        store.put = lost  # type: ignore[assignment,method-assign]
         apply(syncer, ops.IntAdd("n", 1))
         with ThreadPoolExecutor() as pool:
-            store.faults.append(Hold("get", key=STATE))
-            first = store.faults[-1]
-            assert isinstance(first, Hold)
-            flush = pool.submit(syncer.flush, 10)
-            assert first.reached.wait(10)
-            store.faults.append(hold)
-            first.resume.set()
-            assert hold.reached.wait(10)
+            first = pool.submit(syncer.flush, 10)
+            assert under_way.wait(10)
             apply(syncer, ops.IntAdd("n", 1))
             late = pool.submit(syncer.flush, 10)
             wait_until(lambda: tickets(syncer) == 3, "the late flush has been asked for")
-            hold.resume.set()
-            flush.result(10)
+            go_on.set()
             late.result(10)
-
-        assert {"n": 2} == stored(store.bucket)
+            assert {"n": 2} == stored(store.bucket)
+            first.result(10)
 
     def test_a_round_that_fails_serves_nobody(self, store: MemoryObjectStore, syncer: Syncer) -> None:
         """Whoever waited for it runs one of his own."""
