@@ -78,7 +78,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """How fast, as ratios to a plain dict with a lock and to bare msgspec, beside their limits."""
-    install(session)
+    install(session, "s3")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

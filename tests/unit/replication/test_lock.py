@@ -401,6 +401,19 @@ def test_a_store_that_fails_every_put_is_not_hammered(
         pass
 
 
+@pytest.mark.parametrize("failure", ["time-out", "500"])
+def test_a_lock_that_cannot_be_put_is_given_up(bucket: Bucket, time: FakeTime, failure: str) -> None:
+    """A round that gets nowhere ends by itself, long before a TTL, and says why."""
+    contender = Contender(bucket, time, "a")
+    contender.store.faults.append(Fault("put", FAILURES[failure], times=None))
+    began = time.now
+    with pytest.raises(OutcomeUnknown, match=FAILURES[failure].reason):
+        contender.acquire().finish()
+
+    assert 4 == contender.store.counts["put"]
+    assert time.now - began < 5
+
+
 # -- giving back --------------------------------------------------------------------------------------------------
 
 

@@ -160,7 +160,7 @@ class TestBarrier:
                 raise OutcomeUnknown("no answer in time")
             return put(key, body, **options)
 
-        store.put = lost  # type: ignore[assignment,method-assign]
+        store.put = lost  # type: ignore[method-assign]
         apply(syncer, ops.IntAdd("n", 1))
         with ThreadPoolExecutor() as pool:
             first = pool.submit(syncer.flush, 10)
