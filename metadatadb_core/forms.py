@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast, final
 
 import msgspec
+import msgspec.inspect
 
 from metadatadb_core.errors import InvalidValueError
 from metadatadb_core.keys import ATOMS, INT64_MAX, INT64_MIN, CanonicalKey, Json, to_json
@@ -27,7 +29,7 @@ class Form(Generic[T]):
         any: whether every JSON value is accepted and comes back as it is.
     """
 
-    __slots__ = ("any", "exact", "type")
+    __slots__ = ("_str_keys", "any", "exact", "type")
 
     def __init__(self, declared: Any) -> None:
         if declared is None:
@@ -39,6 +41,7 @@ class Form(Generic[T]):
         self.type = declared
         self.any = declared is Any or declared is object
         self.exact: type | None = declared if declared in (str, int, bool) else None
+        self._str_keys = _has_other_keys(declared)
 
     def dump(self, value: T, structure: str) -> Json:
         """The JSON value to store for `value`; it shares nothing with it that can change.
@@ -55,7 +58,7 @@ class Form(Generic[T]):
         try:
             stored = to_json(value, "a value")
             if not self.any:
-                msgspec.convert(stored, self.type, str_keys=True)
+                self._convert(stored)
         except InvalidValueError as error:
             raise InvalidValueError(error.reason, value, structure=structure) from error
         except (msgspec.ValidationError, TypeError, NotImplementedError) as error:
@@ -77,11 +80,41 @@ class Form(Generic[T]):
         if type(stored) is CanonicalKey:
             stored = stored.value
         try:
-            return cast(T, msgspec.convert(stored, self.type, str_keys=True))
+            return cast(T, self._convert(stored))
         except (msgspec.ValidationError, TypeError, NotImplementedError) as error:
             raise InvalidValueError(
                 f"what is stored does not fit the declared type {self._name()}: {error}", stored, structure=structure
             ) from error
 
+    def _convert(self, stored: Json) -> Any:
+        # JSON has only strings for keys. To say so costs twice the conversion, so it is only said where it matters.
+        return (
+            msgspec.convert(stored, self.type, str_keys=True) if self._str_keys else msgspec.convert(stored, self.type)
+        )
+
     def _name(self) -> str:
         return self.type.__qualname__ if isinstance(self.type, type) else repr(self.type)
+
+
+def _has_other_keys(declared: Any) -> bool:
+    """Whether a dict whose keys are no strings is anywhere in the type; true where that is hard to tell."""
+    try:
+        return _search_once(declared)
+    except TypeError:  # not hashable, as an Annotated may be
+        return True
+
+
+@lru_cache(maxsize=1024)
+def _search_once(declared: Any) -> bool:
+    return _search(msgspec.inspect.type_info(declared), set())
+
+
+def _search(part: Any, seen: set[int]) -> bool:
+    if isinstance(part, msgspec.inspect.DictType) and not isinstance(part.key_type, msgspec.inspect.StrType):
+        return True
+    if isinstance(part, (tuple, list)):
+        return any(_search(item, seen) for item in part)
+    if not isinstance(part, (msgspec.inspect.Type, msgspec.inspect.Field)) or id(part) in seen:
+        return False
+    seen.add(id(part))  # types may contain themselves
+    return any(_search(getattr(part, name), seen) for name in part.__struct_fields__)
