@@ -58,7 +58,8 @@ def types(session: nox.Session) -> None:
 def packaging(session: nox.Session) -> None:
     """Build every distribution and use the wheels in clean environments outside the checkout."""
     install(session, "packaging", workspace=False)
-    session.run("pytest", "-n", "2", "tests/packaging", *session.posargs)
+    # A test here runs the whole suite of a plugin, which takes longer than any other test may.
+    session.run("pytest", "-n", "2", "-o", "faulthandler_timeout=1500", "tests/packaging", *session.posargs)
 
 
 @nox.session
