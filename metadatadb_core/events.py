@@ -29,6 +29,7 @@ class SyncFinished(msgspec.Struct, frozen=True, kw_only=True):
         requests: how many requests went to the store.
         bytes_sent, bytes_received: sizes of the bodies, in bytes.
         lock_waits: how often it had to wait because somebody else held the lock.
+        reset: whether the stored state was there before and is gone: somebody reset the namespace.
         error: what went wrong, or None.
     """
 
@@ -43,6 +44,7 @@ class SyncFinished(msgspec.Struct, frozen=True, kw_only=True):
     bytes_sent: int = 0
     bytes_received: int = 0
     lock_waits: int = 0
+    reset: bool = False
     error: BaseException | None = None
 
 

@@ -41,6 +41,7 @@ class Replica:
     Attributes:
         namespace: the namespace.
         state: what readers see.
+        reset: whether the round that was last begun found that somebody had removed the stored state.
     """
 
     def __init__(self, namespace: str, environment: Environment, wait_for_load: Callable[[], object]) -> None:
@@ -62,6 +63,7 @@ class Replica:
         self._queued_since: float | None = None
         self._requested = 0
         self._serving = 0
+        self.reset = False
         self._closed: Callable[[], Exception] | None = None
 
     # -- writes --------------------------------------------------------------------------------------------
@@ -186,6 +188,7 @@ class Replica:
 
     def _note_reset(self, head: Head) -> None:
         if head.version is ABSENT and self._version is not None and self._version is not ABSENT:
+            self.reset = True
             _log.error(
                 "namespace %r: the stored state is gone; somebody reset it. The empty state is adopted, "
                 "and what is pending here will be written to it",
@@ -239,6 +242,7 @@ class Replica:
         """
         with self.state.lock:
             self._serving = self._requested
+            self.reset = False
             return self._count()
 
     @property

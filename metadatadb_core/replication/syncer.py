@@ -214,6 +214,7 @@ class Syncer:
                     bytes_sent=self._traffic.bytes_sent,
                     bytes_received=self._traffic.bytes_received,
                     lock_waits=self._traffic.lock_waits,
+                    reset=replica.reset,
                     error=error,
                 )
             )

@@ -683,6 +683,21 @@ def test_every_sync_is_an_event(open_backend: OpenBackend) -> None:
     assert isinstance(failed.error, BackendUnavailableError)
 
 
+def test_an_event_says_that_the_state_was_reset(open_backend: OpenBackend) -> None:
+    """Once, in the round that finds it gone."""
+    backend, store = open_backend()
+    opened(backend)
+    backend.apply(NS, ops.IntAdd("n", 1))
+    backend.flush(NS)
+    with recorded_syncs() as events:
+        backend.flush(NS)
+        del store.bucket.objects[STATE]
+        backend.flush(NS)
+        backend.flush(NS)
+
+    assert [False, True, False] == [event.reset for event in events]
+
+
 @pytest.mark.parametrize("timeout", [-1, float("nan")])
 def test_a_timeout_that_is_none_is_refused(open_backend: OpenBackend, timeout: float) -> None:
     """A number of seconds, zero or more."""
