@@ -544,6 +544,21 @@ class TestClosing:
             run_together(write, write, backend.close)
             assert len(accepted) == stored(store.bucket).get("n", 0)
 
+    def test_a_writer_that_is_overtaken_by_close_is_refused(self, open_backend: OpenBackend) -> None:
+        """It has found its namespace open, and applies once close has looked at what is pending there."""
+        backend, store = open_backend(Fault("put", FAILURES["403"], times=None))
+        opened(backend)
+        replica = backend._syncers[NS].replica
+        backend.apply(NS, ops.IntAdd("n", 1))
+        with pytest.raises(UnflushedOpsError):
+            backend.close()
+        with pytest.raises(BackendClosedError):
+            replica.apply([ops.IntAdd("n", 1)], limit=10)
+        store.faults.clear()
+        backend.close()
+
+        assert {"n": 1} == stored(store.bucket)
+
     def test_an_unforeseen_error_does_not_keep_others_from_being_flushed(self, shared_bucket: Bucket) -> None:
         """Close tries every namespace, and reports the error as the cause."""
         store = MemoryObjectStore(shared_bucket)

@@ -85,20 +85,22 @@ def test_a_task_that_hangs_does_not_keep_others_from_their_time(scheduler: Sched
 
     def often() -> float:
         calls.append(1)
-        return 0.01
+        return 0.05
 
     def hang() -> float:
         hanging.set()
-        release.wait(10)
+        release.wait()
         return 3600.0
 
     scheduler.add(often)
-    wait_until(lambda: len(calls) > 3, "calls by the first thread")
+    wait_until(lambda: len(calls) > 3 and scheduler._idle, "calls by the first thread, which has nothing to do now")
     scheduler.add(hang)
     assert hanging.wait(10)
     before = len(calls)
-    wait_until(lambda: len(calls) > before + 3, "calls while the other hangs")
-    release.set()
+    try:
+        wait_until(lambda: len(calls) > before + 3, "calls while the other hangs")
+    finally:
+        release.set()
 
 
 def test_a_task_runs_on_one_thread_at_a_time(scheduler: Scheduler) -> None:
