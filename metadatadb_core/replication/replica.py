@@ -42,6 +42,7 @@ class Replica:
         namespace: the namespace.
         state: what readers see.
         reset: whether the round that was last begun found that somebody had removed the stored state.
+        made_durable: how many ops that round has learnt to be in the store.
     """
 
     def __init__(self, namespace: str, environment: Environment, wait_for_load: Callable[[], object]) -> None:
@@ -64,6 +65,7 @@ class Replica:
         self._requested = 0
         self._serving = 0
         self.reset = False
+        self.made_durable = 0
         self._closed: Callable[[], Exception] | None = None
 
     # -- writes --------------------------------------------------------------------------------------------
@@ -170,6 +172,7 @@ class Replica:
                 fresh.apply(op)
             for batch in left:
                 batch.base = None  # resolved: what was sent of it builds on a version that is gone
+            self.made_durable += sum(len(batch.ops) for batch in self._sealed) - sum(len(batch.ops) for batch in left)
             self._sealed = left
             self._loaded = True
             self._version, self._record, self._size = head.version, head.record, head.size
@@ -222,6 +225,7 @@ class Replica:
             if self._version != commit.base:
                 return  # discarded meanwhile
             done = {batch.id for batch in commit.batches}
+            self.made_durable += sum(len(batch.ops) for batch in commit.batches)
             self._sealed = [batch for batch in self._sealed if batch.id not in done]
             self._version, self._record, self._size = version, commit.record, size
             self._highest_commit = max(self._highest_commit, commit.record.commits)
@@ -243,6 +247,7 @@ class Replica:
         with self.state.lock:
             self._serving = self._requested
             self.reset = False
+            self.made_durable = 0
             return self._count()
 
     @property

@@ -209,7 +209,7 @@ class Syncer:
                     outcome="ok" if error is None else "failed",
                     started=started,
                     duration=environment.monotonic() - clock,
-                    ops=pending if error is None else 0,
+                    ops=replica.made_durable,
                     requests=self._traffic.requests,
                     bytes_sent=self._traffic.bytes_sent,
                     bytes_received=self._traffic.bytes_received,
