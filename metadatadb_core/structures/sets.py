@@ -70,8 +70,7 @@ class Set(Structure, Generic[V]):
         stored = sort_keys(self._members())
         return [self._member_form.load(member, self.name) for member in stored]
 
-    def __contains__(self, member: object) -> bool:
-        return self.contains(member)
+    __contains__ = contains
 
     def __len__(self) -> int:
         self._check_shape()
