@@ -252,15 +252,26 @@ class IgnoresDeleteCondition(Client):
 
 
 class CountsVersionsFromOne(Client):
-    """Versions count the writes of an object's present life."""
+    """Versions count the writes of an object's present life; a put and its number are one step."""
+
+    turn = threading.Lock()
+
+    def get(self, key: str, *, unless: Version | None = None) -> StoredObject | None:
+        with self.turn:
+            return super().get(key, unless=unless)
 
     def put(self, key: str, body: bytes, **options: Any) -> Version:
-        before = self.bucket.objects.get(key)
-        super().put(key, body, **options)
-        version = Version(str(int(before.version) + 1 if before else 1))
-        made = self.bucket.objects[key]
-        self.bucket.objects[key] = StoredObject(made.body, version, made.metadata, made.modified)
-        return version
+        with self.turn:
+            before = self.bucket.objects.get(key)
+            super().put(key, body, **options)
+            version = Version(str(int(before.version) + 1 if before else 1))
+            made = self.bucket.objects[key]
+            self.bucket.objects[key] = StoredObject(made.body, version, made.metadata, made.modified)
+            return version
+
+    def delete(self, key: str, *, expect: Version) -> None:
+        with self.turn:
+            super().delete(key, expect=expect)
 
 
 class VersionsOfTheBeginning(Client):
