@@ -102,14 +102,7 @@ def _int_div(names: Names, op: ops.IntDiv) -> None:
 
 
 def _set_add(names: Names, op: ops.SetAdd) -> None:
-    key = op.member if type(op.member) is str else member_key(op.member)
-    members = names.get(op.key)
-    if type(members) is Members:
-        if members.strings and type(key) is not str:
-            members.strings = False
-        members.items[key] = True
-    else:
-        names[op.key] = Members({key: True}, atomic=True)
+    _put(names, op.key, _key(op.member), True)
 
 
 def _set_remove(names: Names, op: ops.SetRemove) -> None:
@@ -126,15 +119,8 @@ def _int_map_set(names: Names, op: ops.IntMapSet) -> None:
 
 
 def _int_map_add(names: Names, op: ops.IntMapAdd) -> None:
-    key = op.map_key if type(op.map_key) is str else member_key(op.map_key)
-    members = names.get(op.key)
-    if type(members) is Members:
-        if members.strings and type(key) is not str:
-            members.strings = False
-        total = as_int(members.items.get(key)) + op.delta
-        members.items[key] = total if INT64_MIN <= total <= INT64_MAX else wrap(total)
-    else:
-        names[op.key] = Members({key: op.delta}, atomic=True)
+    key = _key(op.map_key)
+    _put(names, op.key, key, wrap(_entry(names, op.key, key) + op.delta))
 
 
 def _int_map_mul(names: Names, op: ops.IntMapMul) -> None:
@@ -154,16 +140,7 @@ def _int_map_delete(names: Names, op: ops.IntMapDelete) -> None:
 
 
 def _map_set(names: Names, op: ops.MapSet) -> None:
-    key = op.map_key if type(op.map_key) is str else member_key(op.map_key)
-    members = names.get(op.key)
-    if type(members) is Members:
-        if members.atomic and type(op.value) not in ATOMS:
-            members.atomic = False
-        if members.strings and type(key) is not str:
-            members.strings = False
-        members.items[key] = op.value
-    else:
-        names[op.key] = Members({key: op.value})
+    _put(names, op.key, _key(op.map_key), op.value)
 
 
 def _map_delete(names: Names, op: ops.MapDelete) -> None:
