@@ -18,6 +18,7 @@
     ├── UnsupportedFormatError                 stored by a newer version, or another design
     ├── UnsafeStoreError                       the store ignores conditional writes
     ├── PendingLimitError                      the queue of unflushed ops is full
+    ├── SpoolError                             the local spool cannot be written
     ├── FlushTimeoutError(TimeoutError)        the flush took too long; ops stay queued
     └── UnflushedOpsError                      close could not flush everything
 
@@ -48,6 +49,7 @@ __all__ = [
     "PluginConflictError",
     "PluginError",
     "PluginVersionError",
+    "SpoolError",
     "StructureMismatchError",
     "UnflushedOpsError",
     "UnsafeStoreError",
@@ -401,6 +403,32 @@ class PendingLimitError(MetadataDBError):
             f"namespace {namespace!r}: {limit} ops wait to be flushed already (max-pending-ops); the ops of this call "
             f"were not accepted; apply them again when the store can be reached"
         )
+
+
+class SpoolError(MetadataDBError):
+    """The local spool cannot be written (a full or read-only disk, say); reads go on.
+
+    Attributes:
+        path: the file or directory.
+        cause: what the operating system said, or None.
+        recorded: whether the ops concerned are in the spool, queued and visible, so that they must not be applied
+            again; otherwise nothing was applied.
+        reason: what is wrong, if the operating system did not say.
+    """
+
+    def __init__(
+        self, path: str, *, cause: OSError | None = None, recorded: bool = False, reason: str | None = None
+    ) -> None:
+        self.path = path
+        self.cause = cause
+        self.recorded = recorded
+        self.reason = reason or (str(cause.strerror or cause) if cause is not None else "it cannot be used")
+        then = (
+            "what was applied remains queued and visible, do not apply it again"
+            if recorded
+            else "ops that were to be recorded there were not applied; apply them again when it can be written"
+        )
+        super().__init__(f"spool {path}: {self.reason}; {then}")
 
 
 class FlushTimeoutError(MetadataDBError, TimeoutError):

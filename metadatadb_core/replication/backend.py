@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 from metadatadb_core.backend import Backend, Status, check_namespace
@@ -13,6 +14,7 @@ from metadatadb_core.errors import (
     InvalidValueError,
     MetadataDBError,
     PendingLimitError,
+    SpoolError,
     UnflushedOpsError,
 )
 from metadatadb_core.ops import Op, ReadOp
@@ -27,6 +29,7 @@ from metadatadb_core.replication.probe import probe
 from metadatadb_core.replication.replica import Replica
 from metadatadb_core.replication.scheduler import Scheduler
 from metadatadb_core.replication.snapshot import SnapshotLayout
+from metadatadb_core.replication.spool import NO_SPOOL, DirectorySpool, Spool, Target
 from metadatadb_core.replication.syncer import Syncer
 
 __all__ = ["ReplicatedBackend"]
@@ -38,6 +41,8 @@ R = TypeVar("R")
 _CLOSE_SECONDS: Final = 30.0
 _ROOM_SECONDS: Final = 5.0
 _LONGEST_PAUSE_SECONDS: Final = 300.0
+_SPOOL_SYNC_SECONDS: Final = 1.0
+_SPOOL_TROUBLE_SECONDS: Final = 60.0
 
 
 class ReplicatedBackend(Backend):
@@ -192,6 +197,8 @@ class ReplicatedBackend(Backend):
                 self._syncers[namespace] = syncer
                 self._load_by[namespace] = self._environment.monotonic() + self._config.load_timeout
                 self._scheduler.add(self._task(syncer))
+                if self._config.spool is not None and self._config.spool_fsync == "interval":
+                    self._scheduler.add(lambda: _sync_spool(namespace, syncer.replica.spool))
                 lifecycle.watch(self)
         return syncer
 
@@ -216,7 +223,7 @@ class ReplicatedBackend(Backend):
             with replica.state.lock:
                 replica.state.loaded()
 
-        replica = Replica(namespace, environment, wait_for_load)
+        replica = Replica(namespace, environment, wait_for_load, self._spool_of(namespace))
         syncer = Syncer(
             replica,
             SnapshotLayout(config.prefix, namespace, lock, environment),
@@ -228,6 +235,14 @@ class ReplicatedBackend(Backend):
             traffic=traffic,
         )
         return syncer
+
+    def _spool_of(self, namespace: str) -> Spool:
+        config = self._config
+        if config.spool is None:
+            return NO_SPOOL
+        target = Target(self._name, config.prefix, namespace)
+        directory = Path(config.spool).expanduser()
+        return DirectorySpool(directory, target, config.spool_fsync, self._environment.new_id)
 
     def _task(self, syncer: Syncer) -> Callable[[], float]:
         config, environment = self._config, self._environment
@@ -274,3 +289,12 @@ class ReplicatedBackend(Backend):
             syncer.reset_threads()
             with syncer.replica.state.lock:
                 syncer.replica.forget_pending()
+
+
+def _sync_spool(namespace: str, spool: Spool) -> float:
+    try:
+        spool.sync()
+    except SpoolError as error:
+        _log.warning("namespace %r: %s", namespace, error)
+        return _SPOOL_TROUBLE_SECONDS
+    return _SPOOL_SYNC_SECONDS

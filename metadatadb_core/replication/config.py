@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from metadatadb_core.config import BackendConfig, Duration
+from metadatadb_core.replication.spool import LOCKS_WORK
 
 __all__ = ["ReplicationConfig"]
 
@@ -33,3 +34,18 @@ class ReplicationConfig(BackendConfig):
     max_pending_ops: Annotated[
         int, Meta(ge=1, description="How many unflushed ops a namespace holds before writes are refused.")
     ] = 100_000
+    spool: Annotated[
+        str | None,
+        Meta(description="A local directory that keeps unflushed ops, so that a process that is killed loses none."),
+    ] = None
+    spool_fsync: Annotated[
+        Literal["always", "interval", "never"],
+        Meta(description="When the spool is synced to disk: before a write returns, once a second, or by the system."),
+    ] = "interval"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.spool == "":
+            raise ValueError("'spool' is empty; name a directory, or leave it out")
+        if self.spool is not None and not LOCKS_WORK:
+            raise ValueError("'spool' needs the file locks of a POSIX system, which this one does not have")

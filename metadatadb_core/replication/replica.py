@@ -18,6 +18,7 @@ from metadatadb_core.replication.environment import Environment
 from metadatadb_core.replication.layout import Commit, Head, SealedBatch
 from metadatadb_core.replication.object_store import ABSENT, Absent, Version
 from metadatadb_core.replication.record import BatchId, Record, Verdict
+from metadatadb_core.replication.spool import NO_SPOOL, Spool
 from metadatadb_core.state import NamespaceState, SharedState
 
 __all__ = ["Replica"]
@@ -37,15 +38,23 @@ class Replica:
         namespace: the namespace.
         environment: clocks and ids.
         wait_for_load: called by the first readers, until something was loaded; waits, but not for ever.
+        spool: where what is pending is recorded, and what dead processes left of it.
 
     Attributes:
         namespace: the namespace.
         state: what readers see.
         reset: whether the round that was last begun found that somebody had removed the stored state.
         made_durable: how many ops that round has learnt to be in the store.
+        spool: see above.
     """
 
-    def __init__(self, namespace: str, environment: Environment, wait_for_load: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        environment: Environment,
+        wait_for_load: Callable[[], object],
+        spool: Spool = NO_SPOOL,
+    ) -> None:
         self.namespace = namespace
         self.state = SharedState(load=wait_for_load)
         self._wait_for_load = wait_for_load
@@ -67,6 +76,18 @@ class Replica:
         self.reset = False
         self.made_durable = 0
         self._closed: Callable[[], Exception] | None = None
+        self.spool = spool
+        self._recover()
+
+    def _recover(self) -> None:
+        """Take over what processes that died had not flushed: under their batches' own ids, before ours."""
+        now = self._environment.monotonic()
+        for left in self.spool.recover():
+            queue = CoalescingQueue()
+            for op in left.ops:
+                queue.add(op)
+            self._sealed.append(SealedBatch(left.id, queue.ops, now, left.base))
+            self.state.apply_locked(queue.ops)
 
     # -- writes --------------------------------------------------------------------------------------------
 
@@ -82,6 +103,7 @@ class Replica:
 
         Raises:
             InvalidValueError: an op holds what cannot be stored; none was applied.
+            SpoolError: the spool cannot be written; `recorded` says whether they were applied all the same.
         """
         admitted = list(map(admit, ops))
         with self.state.lock:
@@ -89,13 +111,20 @@ class Replica:
                 raise self._closed()
             if self._count() >= limit and not self._absorbs(admitted):
                 return False
+            self.spool.append(admitted)
             self.state.apply_locked(admitted)
             queue = self._queues[-1]
             for op in admitted:
                 queue.add(op)
             if self._queued_since is None:
                 self._queued_since = self._environment.monotonic()
+            if self.spool.outgrown:
+                self.spool.rewrite(self._queued())
+        self.spool.keep_pace()
         return True
+
+    def _queued(self) -> list[Op]:
+        return [op for queue in self._queues for op in queue.ops]
 
     def _absorbs(self, ops: Sequence[Op]) -> bool:
         """Whether a full queue takes `ops` without growing: they coalesce with what is in it."""
@@ -117,15 +146,21 @@ class Replica:
             return self._count()
 
     def discard(self) -> list[Op]:
-        """Forget what is pending, and return it. Local state is right again after the next read."""
+        """Forget what is pending, and return it. Local state is right again after the next read.
+
+        Raises:
+            SpoolError: it is still recorded, and would come back; nothing is forgotten.
+        """
         with self.state.lock:
             dropped = [op for batch in self._sealed for op in batch.ops]
-            dropped += [op for queue in self._queues for op in queue.ops]
+            dropped += self._queued()
+            self.spool.discard()
             self._forget()
         return dropped
 
     def forget_pending(self) -> None:
         """In a forked child: what is pending is the parent's to flush, under the parent's id. Holds `state.lock`."""
+        self.spool.abandon()
         self._forget()
         # Readers here have to see to it that somebody syncs, as the first ones in the parent did.
         self._loaded = False
@@ -173,6 +208,7 @@ class Replica:
             for batch in left:
                 batch.base = None  # resolved: what was sent of it builds on a version that is gone
             self.made_durable += sum(len(batch.ops) for batch in self._sealed) - sum(len(batch.ops) for batch in left)
+            resolved = {batch.id for batch in self._sealed} - {batch.id for batch in left}
             self._sealed = left
             self._loaded = True
             self._version, self._record, self._size = head.version, head.record, head.size
@@ -180,6 +216,7 @@ class Replica:
             self.state.names = fresh.names
             self.state.loaded()
             self._queues = [queue for queue in self._queues[:-1] if len(queue)] + [self._queues[-1]]
+        self.spool.resolve(resolved)
 
     def _is_in(self, batch: SealedBatch, record: Record) -> bool:
         verdict = record.judge(batch.id, batch.base)
@@ -203,21 +240,30 @@ class Replica:
         with self.state.lock:
             if self._version is None:
                 return None  # discarded since the read
-            ops = [op for queue in self._queues for op in queue.ops]
-            if ops:
-                self._sequence += 1
-                since = self._queued_since or self._environment.monotonic()
-                self._sealed.append(SealedBatch(BatchId(self._writer, self._sequence), ops, since))
-                self._queues = [CoalescingQueue()]
-                self._queued_since = None
+            self._seal_queue()
             if not self._sealed:
                 return None
             for batch in self._sealed:
                 if batch.base is None:
+                    self.spool.attempt(batch.id, self._record.commits)
                     batch.base = self._record.commits
             record = self._record.after((batch.id for batch in self._sealed), at_least=self._highest_commit)
             names = NamespaceState(self.state.names).copy().names
-            return Commit(self._version, tuple(self._sealed), names, record)
+            commit = Commit(self._version, tuple(self._sealed), names, record)
+        # Were it sent before that, a machine that dies could forget under which id.
+        self.spool.sync()
+        return commit
+
+    def _seal_queue(self) -> None:
+        ops = self._queued()
+        if not ops:
+            return
+        batch = BatchId(self._writer, self._sequence + 1)
+        self.spool.seal(batch)
+        self._sequence += 1
+        self._sealed.append(SealedBatch(batch, ops, self._queued_since or self._environment.monotonic()))
+        self._queues = [CoalescingQueue()]
+        self._queued_since = None
 
     def committed(self, commit: Commit, version: Version, size: int) -> None:
         """See `Participant.committed`."""
@@ -229,6 +275,7 @@ class Replica:
             self._sealed = [batch for batch in self._sealed if batch.id not in done]
             self._version, self._record, self._size = version, commit.record, size
             self._highest_commit = max(self._highest_commit, commit.record.commits)
+        self.spool.resolve(done)
 
     # -- barriers ------------------------------------------------------------------------------------------
 

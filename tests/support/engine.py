@@ -27,6 +27,7 @@ from metadatadb_core.replication.outcomes import (
 from metadatadb_core.replication.replica import Replica
 from metadatadb_core.replication.requests import Delete, Get, Put, Request, Steps, Wait
 from metadatadb_core.replication.snapshot import SnapshotLayout, state_key
+from metadatadb_core.replication.spool import NO_SPOOL, Spool
 from metadatadb_core.testing.object_store import Bucket, MemoryObjectStore
 
 R = TypeVar("R")
@@ -190,6 +191,7 @@ class Peer:
         wall_error: how wrong its wall clock is.
         lock: the key of its lock; peers with different ones do not see each other's.
         deletes_enforced: whether it believes that the store enforces conditions on deletes.
+        spool: where it records what is pending.
     """
 
     def __init__(
@@ -202,12 +204,13 @@ class Peer:
         wall_error: float = 0.0,
         lock: str = LOCK,
         deletes_enforced: bool = True,
+        spool: Spool = NO_SPOOL,
     ) -> None:
         self.name = name
         self.time = time
         self.store = MemoryObjectStore(bucket)
         self.environment = environment(time, name, wall_error=wall_error)
-        self.replica = Replica(NS, self.environment, lambda: None)
+        self.replica = Replica(NS, self.environment, lambda: None, spool)
         self.lock = Lock(lock, ttl, self.environment, deletes_enforced=lambda: deletes_enforced)
         self.layout = SnapshotLayout("", NS, self.lock, self.environment)
 

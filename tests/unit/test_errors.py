@@ -26,6 +26,7 @@ from metadatadb_core.errors import (
     PluginConflictError,
     PluginError,
     PluginVersionError,
+    SpoolError,
     StructureMismatchError,
     UnflushedOpsError,
     UnsafeStoreError,
@@ -134,6 +135,16 @@ ERRORS: list[tuple[MetadataDBError, dict[str, Any], list[str]]] = [
         ["'fleet'", "10 ops", "max-pending-ops", "not accepted", "apply them again"],
     ),
     (
+        SpoolError("/spool/a", cause=OSError(28, "No space left on device")),
+        {"path": "/spool/a", "recorded": False, "reason": "No space left on device"},
+        ["/spool/a", "No space left on device", "were not applied", "apply them again when"],
+    ),
+    (
+        SpoolError("/spool/a", reason="it is odd", recorded=True),
+        {"path": "/spool/a", "cause": None, "recorded": True, "reason": "it is odd"},
+        ["/spool/a: it is odd", "queued and visible", "do not apply it again"],
+    ),
+    (
         FlushTimeoutError("fleet", timeout=1.5, pending=3, cause=CAUSE),
         {"namespace": "fleet", "timeout": 1.5, "pending": 3, "cause": CAUSE},
         ["'fleet'", "1.5s", "3 ops remain queued", "do not apply them again", "no route to host"],
@@ -166,6 +177,7 @@ PARENTS: dict[type[MetadataDBError], tuple[type[Exception], ...]] = {
     UnsupportedFormatError: (MetadataDBError,),
     UnsafeStoreError: (MetadataDBError,),
     PendingLimitError: (MetadataDBError,),
+    SpoolError: (MetadataDBError,),
     FlushTimeoutError: (MetadataDBError, TimeoutError),
     UnflushedOpsError: (MetadataDBError,),
 }
