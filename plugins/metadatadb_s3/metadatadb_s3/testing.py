@@ -58,17 +58,17 @@ def moto_credentials() -> Iterator[None]:
         yield
 
 
-def _serve() -> None:
+def _serve(host: str) -> None:
     import logging
 
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server = ThreadedMotoServer(host, 0, verbose=False)
     server.start()
     assert server._server is not None
     server._server.app = _one_at_a_time(server._server.app)
-    host, port = server.get_host_and_port()
+    _, port = server.get_host_and_port()
     print(f"http://{host}:{port}", flush=True)  # noqa: T201 - the parent reads it
     sys.stdin.read()
     server.stop()
@@ -85,4 +85,5 @@ def _one_at_a_time(app: Callable[..., Any]) -> Callable[..., list[bytes]]:
 
 
 if __name__ == "__main__":
-    _serve()
+    # Another address is for tests whose hosts are network namespaces.
+    _serve(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1")
