@@ -17,7 +17,7 @@ import msgspec
 from metadatadb_core.testing.faulty_proxy import Answer, Drop, FaultyProxy, Truncate
 from tests.crash.nursery import Findings
 
-__all__ = ["STORES", "Store", "Trial", "run"]
+__all__ = ["STORES", "Store", "Trial", "disturbed_store", "run"]
 
 Store: TypeAlias = Literal["sqlite", "s3"]
 STORES: Final[tuple[Store, ...]] = ("sqlite", "s3")
@@ -71,7 +71,7 @@ def run(trial: Trial, directory: Path) -> Findings:
         options += f"&spool={directory}/spool&spool-fsync=never"
     if trial.through:
         options += "&write-mode=through"
-    with _store(trial, directory) as (url, heal):
+    with disturbed_store(trial.store, directory, trial.seed) as (url, heal):
         findings = _nursery(f"{url}{'&' if '?' in url else '?'}{options}", trial, heal)
     if trial.spooled and (left := sorted(path.name for path in (directory / "spool").glob("*"))):
         findings.odd.append(f"the spool still has {left}")
@@ -93,9 +93,15 @@ def _nursery(url: str, trial: Trial, heal: Callable[[], None]) -> Findings:
 
 
 @contextmanager
-def _store(trial: Trial, directory: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A URL, and what ends the faults on the way to it."""
-    if trial.store == "sqlite":
+def disturbed_store(store: str, directory: Path, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a new store, and what ends the faults on the way to it.
+
+    Args:
+        store: one of `STORES`.
+        directory: where its files are, if it has any.
+        seed: of the faults.
+    """
+    if store == "sqlite":
         # What is tried is the death of processes, not of the machine.
         yield f"sqlite://{(directory / 'meta.db').as_posix()}?synchronous=off", lambda: None
         return
@@ -105,7 +111,7 @@ def _store(trial: Trial, directory: Path) -> Iterator[tuple[str, Callable[[], No
 
     with moto_credentials(), moto_server() as endpoint:
         boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="crash")
-        with FaultyProxy(endpoint) as proxy, _faults(proxy, trial.seed) as heal:
+        with FaultyProxy(endpoint) as proxy, _faults(proxy, seed) as heal:
             yield f"s3://crash?endpoint-url={proxy.url}", heal
 
 
