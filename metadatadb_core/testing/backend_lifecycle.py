@@ -41,8 +41,9 @@ class LifecycleTests:
     def test_what_is_discarded_is_what_was_pending(self, backend: Backend) -> None:
         """`discard_pending` returns what it dropped: what is read afterwards is without just these ops.
 
-        A failure means that ops are dropped and not returned, or returned and not dropped. A backend on which
-        a write is durable at once returns none and drops none.
+        A failure means that ops are dropped and not returned, or returned and not dropped. Usually the queue is
+        emptied, and local state keeps what was in it. A backend on which a write is durable at once returns none
+        and drops none.
         """
         backend.apply(NS, ops.ListAppend("l", 1))
         backend.flush(NS)
@@ -56,7 +57,8 @@ class LifecycleTests:
     def test_a_flush_with_time_to_spare_returns(self, backend: Backend) -> None:
         """`flush` takes a timeout in seconds, also for a namespace nobody has used.
 
-        A failure means that the timeout is not passed on, or that an unknown namespace is an error.
+        A failure means that a flush with a limit cannot be relied on. Usually the timeout is not passed on, or taken
+        for milliseconds, or an unknown namespace is an error.
         """
         backend.flush("untouched", timeout=60)
         backend.apply(NS, ops.IntAdd("x", 1))
@@ -114,7 +116,8 @@ class LifecycleTests:
     def test_a_store_closes_its_backend(self, backend: Backend) -> None:
         """Leaving a ``with Store(...)`` block closes the backend, and handles made before say so.
 
-        A failure means that pending writes outlive the block that was to flush them.
+        A failure means that pending writes outlive the block that was to flush them. Usually prepared reads and
+        writes do not look whether the backend is closed.
         """
         with Store(backend) as store:
             counter = store.namespace(NS).int("x")

@@ -304,7 +304,8 @@ class BadInputTests:
     def test_the_limits_themselves_are_accepted(self, backend: Backend) -> None:
         """Int64's ends, nesting of 64 levels, the largest float: what is just allowed is stored exactly.
 
-        A failure means that a check is off by one, or that numbers pass through float64.
+        A failure means that what one replica accepts, another refuses or changes. Usually a check is off by one, or
+        numbers pass through float64 on their way.
         """
         deep: Any = 1
         for _ in range(64):

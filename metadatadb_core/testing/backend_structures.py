@@ -37,7 +37,8 @@ class StructureTests:
     def test_scalar(self, namespace: Namespace) -> None:
         """A Scalar holds a value of its type, and says whether there is one.
 
-        A failure here means the same as one of `test_ops_do_what_they_say` for the scalar ops; look there first.
+        A failure means that programs see something else than the scalar ops do. Usually `test_ops_do_what_they_say`
+        fails for them too: begin there. Where only this one does, `Backend.reader` answers unlike `query`.
         """
         scalar = namespace.scalar("x", Service)
         assert (None, False) == (scalar.get(), scalar.exists())
@@ -51,7 +52,8 @@ class StructureTests:
     def test_int(self, namespace: Namespace) -> None:
         """An Int adds, multiplies, divides and is an int.
 
-        A failure here means the same as one of `test_ops_do_what_they_say` for the int ops; look there first.
+        A failure means that programs see something else than the int ops do. Usually `test_ops_do_what_they_say`
+        fails for them too: begin there. Where only this one does, `Backend.reader` answers unlike `query`.
         """
         number = namespace.int("x")
         number.set(10)
@@ -65,7 +67,8 @@ class StructureTests:
     def test_set(self, namespace: Namespace) -> None:
         """A Set holds members once, sorted when they are listed.
 
-        A failure here means the same as one of `test_ops_do_what_they_say` for the set ops; look there first.
+        A failure means that programs see something else than the set ops do. Usually `test_ops_do_what_they_say`
+        fails for them too: begin there. Where only this one does, `Backend.reader` answers unlike `query`.
         """
         numbers = namespace.set("x", int)
         for number in (10, 9, 10, 8):
@@ -79,7 +82,8 @@ class StructureTests:
     def test_int_map(self, namespace: Namespace) -> None:
         """An IntMap counts by key.
 
-        A failure here means the same as one of `test_ops_do_what_they_say` for the int map ops; look there first.
+        A failure means that programs see something else than the int map ops do. Usually `test_ops_do_what_they_say`
+        fails for them too: begin there. Where only this one does, `Backend.reader` answers unlike `query`.
         """
         counts = namespace.int_map("x")
         counts.add("b", 3)
@@ -97,7 +101,8 @@ class StructureTests:
     def test_map(self, namespace: Namespace) -> None:
         """A Map holds values of its type by key.
 
-        A failure here means the same as one of `test_ops_do_what_they_say` for the map ops; look there first.
+        A failure means that programs see something else than the map ops do. Usually `test_ops_do_what_they_say`
+        fails for them too: begin there. Where only this one does, `Backend.reader` answers unlike `query`.
         """
         services = namespace.map("x", int, Service)
         services.set(2, Service("b", 2))
@@ -116,7 +121,8 @@ class StructureTests:
     def test_list(self, namespace: Namespace) -> None:
         """A List grows at its end.
 
-        A failure here means the same as one of `test_ops_do_what_they_say` for the list ops; look there first.
+        A failure means that programs see something else than the list ops do. Usually `test_ops_do_what_they_say`
+        fails for them too: begin there. Where only this one does, `Backend.reader` answers unlike `query`.
         """
         log = namespace.list("x", Service)
         log.append(Service("a", 1))
@@ -131,7 +137,8 @@ class StructureTests:
     def test_a_batch_is_applied_as_one(self, namespace: Namespace) -> None:
         """Writes of a ``with namespace.batch()`` block take effect together at its end, and not if it raises.
 
-        A failure means that `apply` with several ops is not the same as with one.
+        A failure means that `apply` with several ops is not the same as with one. Usually `apply` begins to
+        change the state before it has admitted all of them.
         """
         account, log = namespace.int("account"), namespace.list("log")
         with namespace.batch():
@@ -170,7 +177,8 @@ class StructureTests:
     ) -> None:
         """Bad input through a handle is an `InvalidValueError`, and nothing has changed.
 
-        A failure means the same as one of `test_bad_ops_are_refused`; look there first.
+        A failure means that what one replica accepts, another cannot read. Usually `test_bad_ops_are_refused`
+        fails too: begin there. Where only this one does, `Backend.writer` is overridden and admits nothing.
         """
         namespace.int("int").set(1)
         namespace.scalar("scalar").set("kept")
@@ -218,7 +226,8 @@ class ModelTests:
     def test_structures_behave_like_their_models(self, backend: Backend, machine: Any) -> None:
         """A structure reads as a plain variable, int, set, dict or list to which the same was done.
 
-        A failure prints the shortest sequence of steps that shows it. The sequences are the same each time.
+        A failure means that a program reads what it has not written, and prints the shortest sequence of steps that
+        shows it. The sequences are the same each time.
         Usually a rare key (``1`` and ``"1"``), an int at the end of int64, or a flush in between is mistreated.
         """
         namespaces = (Store(backend).namespace(f"example-{number}") for number in itertools.count())

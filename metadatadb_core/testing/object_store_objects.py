@@ -117,7 +117,8 @@ class ObjectTests:
     def test_a_content_type_is_accepted(self, store: ObjectStore) -> None:
         """A put may name the type of its content.
 
-        A failure means that the state cannot be put at all: it is put as application/json.
+        A failure means that the state cannot be put at all: it is put as application/json. Usually the parameter
+        is missing, or is passed on to a call that has none.
         """
         store.put(KEY, b"{}", expect=ABSENT, content_type="application/json")
 
@@ -198,7 +199,8 @@ class ListTests:
     def test_an_empty_listing_is_empty(self, store: ObjectStore) -> None:
         """`list` of nothing yields nothing, and what was deleted is not listed.
 
-        A failure means that an empty store is an error, or that deleted objects are left as markers.
+        A failure means that an empty store is an error, or that deleted objects are left as markers. Usually an
+        answer without a list of objects in it is not read as an empty one.
         """
         version = store.put(KEY, b"", expect=ABSENT)
         store.delete(KEY, expect=version)
@@ -261,7 +263,8 @@ class ClientTests:
     def test_objects_outlive_their_clients(self, open_stores: OpenStores) -> None:
         """An object is there, at its version, for a client that is opened after its writer was closed.
 
-        A failure means that durable is not durable.
+        A failure means that durable is not durable. Usually objects are kept by the client, or written only some
+        time after `put` has returned; or the fixture gives each client a storage of its own.
         """
         (first,) = open_stores(1)
         version = first.put(KEY, b"kept", expect=ABSENT)

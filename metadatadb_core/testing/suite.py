@@ -1,12 +1,13 @@
-"""What every conformance suite shares: capabilities are declared, and no test disappears without a reason."""
+"""What every conformance suite shares: failures explain themselves, and no test disappears without a reason."""
 
 from __future__ import annotations
 
 import enum
 import functools
 import inspect
+import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import pytest
 
@@ -53,7 +54,9 @@ class Suite:
         """Check the declarations of a subclass; `suite=True` makes it a suite itself, whose tests are kept."""
         super().__init_subclass__(**kwargs)
         if suite:
-            cls._suite_tests = {name: test for name, test in inspect.getmembers(cls) if name.startswith("test_")}
+            # As they are written, which is the order in which they run: what is simple comes first.
+            names = dict.fromkeys(name for base in cls.__mro__ for name in vars(base) if name.startswith("test_"))
+            cls._suite_tests = {name: getattr(cls, name) for name in names}
         else:
             _check_declarations(cls)
             for name, test in cls._suite_tests.items():
@@ -89,7 +92,11 @@ def _check_declarations(cls: type[Suite]) -> None:
 
 
 def _is_of_suite(found: object, test: Callable[..., Any]) -> bool:
-    return found is test or getattr(found, "_metadatadb_skips", None) is test
+    return found is test or getattr(found, _STANDS_FOR, None) is test
+
+
+_STANDS_FOR: Final = "_metadatadb_stands_for"
+"""On a function that was put in a test's place: the test."""
 
 
 def _test_or_skip(cls: type[Suite], name: str, test: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,7 +107,23 @@ def _test_or_skip(cls: type[Suite], name: str, test: Callable[..., Any]) -> Call
     if missing:
         what = ", ".join(sorted(f"{one.name} ({one.value})" for one in missing))
         return _skipped(test, f"{cls.__name__} does not declare {what}")
-    return test
+    return _explained(test)
+
+
+def _explained(test: Callable[..., Any]) -> Callable[..., Any]:
+    """The test, whose failures carry its docstring: pytest prints an error's notes, and no docstring."""
+
+    @functools.wraps(test)
+    def explain(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        try:
+            return test(*args, **kwargs)
+        except (Exception, pytest.fail.Exception) as failure:
+            failure.add_note(f"\n{test.__name__}:\n{textwrap.indent(inspect.getdoc(test) or '', '  ')}")
+            raise
+
+    explain.__dict__[_STANDS_FOR] = test
+    return explain
 
 
 def _skipped(test: Callable[..., Any], reason: str) -> Callable[..., Any]:
@@ -110,5 +133,5 @@ def _skipped(test: Callable[..., Any], reason: str) -> Callable[..., Any]:
 
     functools.update_wrapper(skip, test, updated=())
     del skip.__dict__["__wrapped__"]  # pytest would follow it to the parameters
-    skip.__dict__["_metadatadb_skips"] = test
+    skip.__dict__[_STANDS_FOR] = test
     return skip

@@ -12,8 +12,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from metadatadb_core.testing import BackendSuite, Capability, requires
+from metadatadb_core.testing import BackendSuite, Capability, ObjectStoreSuite, requires
 from metadatadb_core.testing.suite import Suite
+
+pytest_plugins = ["pytester"]
 
 BROKEN_BACKENDS = Path(__file__).with_name("broken_backends.py")
 
@@ -212,16 +214,77 @@ def test_a_subclass_may_add_tests() -> None:
     assert replacement is subclass(test_mine=replacement).test_mine
 
 
-def documented(function: Callable[..., Any]) -> bool:
-    text = function.__doc__ or ""
-    return "A failure" in text and len(text.split()) > 20
+def documented(test: Callable[..., Any]) -> bool:
+    text = test.__doc__ or ""
+    return "A failure means" in text and "sually" in text and len(text.split()) > 20
 
 
-def test_every_test_says_what_a_failure_means() -> None:
-    """Who meets a failure is an author of a backend, and knows nothing of the suite."""
-    tests = {name: getattr(BackendSuite, name) for name in dir(BackendSuite) if name.startswith("test_")}
+@pytest.mark.parametrize("suite", [BackendSuite, ObjectStoreSuite], ids=lambda suite: suite.__name__)
+def test_every_test_says_what_a_failure_means(suite: type[Suite]) -> None:
+    """Who meets a failure is an author of a backend, and knows nothing of the suite: also what is usually wrong."""
+    tests = {name: getattr(suite, name) for name in dir(suite) if name.startswith("test_")}
 
     assert [] == [name for name, test in tests.items() if not documented(test)]
+
+
+FAILING_SUITE = """
+import pytest
+
+from metadatadb_core.testing.suite import Suite
+
+
+class Example(Suite, suite=True):
+    @pytest.mark.parametrize("expected", [1, 2])
+    def test_compared(self, expected):
+        \"\"\"Numbers are equal.
+
+        A failure means that they differ. Usually somebody miscounted.
+        \"\"\"
+        assert expected == 1
+
+    def test_raised(self):
+        \"\"\"It is refused.
+
+        A failure means that it was accepted.
+        \"\"\"
+        with pytest.raises(ValueError):
+            pass
+
+    def test_broken(self, tmp_path):
+        \"\"\"It works. A failure means that it does not.\"\"\"
+        {}["key"]
+
+
+class TestExample(Example):
+    capabilities = frozenset()
+
+
+class TestAnother(TestExample):
+    departures = {"test_raised": "no need", "test_broken": "nor here"}
+"""
+
+
+def test_a_failure_prints_what_it_means(pytester: pytest.Pytester) -> None:
+    """Once, below the failed comparison, for each way of failing, and with no word of how it got there."""
+    pytester.makepyfile(FAILING_SUITE)
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:randomly")
+
+    result.assert_outcomes(passed=2, failed=4, skipped=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*assert 2 == 1*",
+            "E*test_compared:",
+            "E*Numbers are equal.",
+            "E*A failure means that they differ. Usually somebody miscounted.",
+            "*DID NOT RAISE*",
+            "E*A failure means that it was accepted.",
+            "*KeyError*",
+            "E*It works. A failure means that it does not.",
+        ]
+    )
+    printed = result.stdout.str()
+    assert 2 == printed.count("E         Numbers are equal.")
+    assert 0 == printed.count("explain")
 
 
 def test_the_one_fixture_must_be_written() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from metadatadb_core.replication.object_store import Absent, ObjectInfo, ObjectStore, StoredObject, Version
-from metadatadb_core.replication.outcomes import NotModified, PreconditionFailed, Rejected
+from metadatadb_core.replication.outcomes import NotModified, OutcomeUnknown, PreconditionFailed, Rejected
 from metadatadb_core.testing.bucket import Bucket, Condition, etag, random_version
 from metadatadb_core.testing.object_store import MemoryObjectStore
 from metadatadb_core.testing.object_store_suite import MakeStores, ObjectStoreSuite
@@ -143,6 +147,17 @@ class ListsOnePage(Client):
         return iter([*super().list(prefix)][:1000])
 
 
+class ListsLate(Client):
+    """A listing shows what was there when somebody listed before."""
+
+    index: ClassVar[WeakKeyDictionary[Bucket, list[ObjectInfo]]] = WeakKeyDictionary()
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        listed = self.index.get(self.bucket, [])
+        self.index[self.bucket] = [*super().list("")]
+        return (info for info in listed if info.key.startswith(prefix))
+
+
 class ListsAnotherVersion(Client):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         return (ObjectInfo(info.key, Version(f'"{info.version}"'), info.size) for info in super().list(prefix))
@@ -205,6 +220,130 @@ class LooksBeforeItDeletes(Client):
             raise PreconditionFailed("not as expected")
         threading.Event().wait(0.001)
         self.bucket.objects.pop(key, None)
+
+
+class CountsWrites(Client):
+    """Knows which puts that a storage accepted are the fifth, the tenth and so on."""
+
+    counts: ClassVar[WeakKeyDictionary[Bucket, Iterator[int]]] = WeakKeyDictionary()
+    turn = threading.Lock()
+
+    def is_fifth(self) -> bool:
+        with self.turn:
+            return next(self.counts.setdefault(self.bucket, itertools.count(1))) % 5 == 0
+
+
+class LosesAWrite(CountsWrites):
+    """One put in five is answered with a version, and not stored."""
+
+    def put(self, key: str, body: bytes, **options: Any) -> Version:
+        with self.losing:
+            before = dict(self.bucket.objects)
+            version = super().put(key, body, **options)
+            if self.is_fifth():
+                self.bucket.objects.clear()
+                self.bucket.objects.update(before)
+            return version
+
+    losing = threading.Lock()
+
+
+class RepeatsByItself(CountsWrites):
+    """One put in five is applied, its answer is lost, and the SDK sends it again: refused because of itself."""
+
+    def put(self, key: str, body: bytes, **options: Any) -> Version:
+        version = super().put(key, body, **options)
+        return super().put(key, body, **options) if self.is_fifth() else version
+
+
+class SwallowsRefusals(Client):
+    """What goes wrong with a write is logged, perhaps, and the caller is told the version that is there."""
+
+    def put(self, key: str, body: bytes, **options: Any) -> Version:
+        try:
+            return super().put(key, body, **options)
+        except PreconditionFailed:
+            found = self.bucket.objects.get(key)
+            return Version("none") if found is None else found.version
+
+    def delete(self, key: str, *, expect: Version) -> None:
+        with suppress(PreconditionFailed):
+            super().delete(key, expect=expect)
+
+
+class RefusalIsRejected(Client):
+    """A 412 is a 4xx, and any 4xx is useless to repeat."""
+
+    def put(self, key: str, body: bytes, **options: Any) -> Version:
+        try:
+            return super().put(key, body, **options)
+        except PreconditionFailed as failure:
+            raise Rejected(failure.reason, status=412) from failure
+
+
+class NothingThereIsRejected(Client):
+    """404 to a write that expects a version: no such key, as if it were no such bucket."""
+
+    def put(self, key: str, body: bytes, **options: Any) -> Version:
+        if key not in self.bucket.objects and not isinstance(options["expect"], Absent):
+            raise Rejected("no such key", status=404)
+        return super().put(key, body, **options)
+
+    def delete(self, key: str, *, expect: Version) -> None:
+        if key not in self.bucket.objects:
+            raise Rejected("no such key", status=404)
+        super().delete(key, expect=expect)
+
+
+class ConflictIsUnknown(Client):
+    """Of two writes at once the second is answered 409, which surely was not applied, and is taken for a time-out."""
+
+    busy = threading.Lock()
+
+    def put(self, key: str, body: bytes, **options: Any) -> Version:
+        if not self.busy.acquire(blocking=False):
+            raise OutcomeUnknown("conflict", status=409)
+        try:
+            threading.Event().wait(0.001)
+            return super().put(key, body, **options)
+        finally:
+            self.busy.release()
+
+
+class RaisesWhatTheSDKRaises(Client):
+    """Its refusals are an exception of its own."""
+
+    def put(self, key: str, body: bytes, **options: Any) -> Version:
+        try:
+            return super().put(key, body, **options)
+        except PreconditionFailed as failure:
+            raise OSError(412, "Precondition Failed") from failure
+
+
+class TruncatesBodies(Client):
+    """It reads once from its socket, and takes what comes for all there is."""
+
+    def get(self, key: str, *, unless: Version | None = None) -> StoredObject | None:
+        found = super().get(key, unless=unless)
+        return None if found is None else replace(found, body=found.body[:65536])
+
+
+class SaysNotModifiedTooLong(Client):
+    """An answer is kept for the version that was asked about, and given again."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        super().__init__(bucket)
+        self.unchanged: set[tuple[str, Version]] = set()
+
+    def get(self, key: str, *, unless: Version | None = None) -> StoredObject | None:
+        if unless is not None and (key, unless) in self.unchanged:
+            raise NotModified("not modified, it was not a moment ago")
+        try:
+            return super().get(key, unless=unless)
+        except NotModified:
+            assert unless is not None
+            self.unchanged.add((key, unless))
+            raise
 
 
 class WritesInPlace(Client):
@@ -398,6 +537,84 @@ EXPECTED: Mapping[type[Client], set[str]] = {
         "test_one_of_many_puts_of_an_absent_object_wins",
     },
     TextBodies: {"test_a_body_comes_back_exactly"},
+    ListsLate: {
+        "test_a_listing_shows_every_object_once_in_order",
+        "test_a_listing_stays_within_its_prefix",
+        "test_a_long_listing_is_complete",
+        "test_a_write_is_listed_for_every_client_at_once",
+        EVERY_KEY,
+        "test_one_client_serves_many_threads",
+        "test_put_get_and_list_agree_on_the_version",
+    },
+    LosesAWrite: {
+        "test_a_listing_shows_every_object_once_in_order",
+        "test_a_listing_stays_within_its_prefix",
+        "test_a_long_listing_is_complete",
+        "test_different_bodies_have_different_versions",
+        "test_no_increment_is_lost",
+        "test_no_reader_sees_half_an_object",
+        "test_one_client_serves_many_threads",
+        "test_one_of_many_deletes_wins",
+        "test_one_of_many_puts_of_an_absent_object_wins",
+        "test_versions_do_not_begin_again_after_a_delete",
+    },
+    RepeatsByItself: {
+        "test_a_listing_shows_every_object_once_in_order",
+        "test_a_listing_stays_within_its_prefix",
+        "test_a_long_listing_is_complete",
+        "test_different_bodies_have_different_versions",
+        "test_no_increment_is_lost",
+        "test_no_reader_sees_half_an_object",
+        "test_one_client_serves_many_threads",
+        "test_one_of_many_deletes_wins",
+        "test_one_of_many_puts_of_an_absent_object_wins",
+        "test_versions_do_not_begin_again_after_a_delete",
+    },
+    SwallowsRefusals: {
+        "test_a_delete_is_refused_at_another_version",
+        "test_a_delete_is_refused_where_nothing_is",
+        "test_a_put_that_expects_a_version_is_refused_at_another",
+        "test_a_put_that_expects_a_version_is_refused_where_nothing_is",
+        "test_a_put_that_expects_nothing_is_refused_where_something_is",
+        "test_a_refused_write_does_no_harm_to_the_next",
+        "test_no_increment_is_lost",
+        "test_one_of_many_deletes_wins",
+        "test_one_of_many_puts_of_an_absent_object_wins",
+    },
+    RefusalIsRejected: {
+        "test_a_put_that_expects_a_version_is_refused_at_another",
+        "test_a_put_that_expects_a_version_is_refused_where_nothing_is",
+        "test_a_put_that_expects_nothing_is_refused_where_something_is",
+        "test_a_refused_write_does_no_harm_to_the_next",
+        "test_no_increment_is_lost",
+        "test_one_of_many_puts_of_an_absent_object_wins",
+    },
+    NothingThereIsRejected: {
+        "test_a_delete_is_refused_where_nothing_is",
+        "test_a_put_that_expects_a_version_is_refused_where_nothing_is",
+        "test_one_of_many_deletes_wins",
+    },
+    ConflictIsUnknown: {
+        "test_a_long_listing_is_complete",
+        "test_no_increment_is_lost",
+        "test_one_client_serves_many_threads",
+        "test_one_of_many_puts_of_an_absent_object_wins",
+    },
+    RaisesWhatTheSDKRaises: {
+        "test_a_put_that_expects_a_version_is_refused_at_another",
+        "test_a_put_that_expects_a_version_is_refused_where_nothing_is",
+        "test_a_put_that_expects_nothing_is_refused_where_something_is",
+        "test_a_refused_write_does_no_harm_to_the_next",
+        "test_no_increment_is_lost",
+        "test_one_of_many_puts_of_an_absent_object_wins",
+    },
+    TruncatesBodies: {
+        "test_a_body_comes_back_exactly",
+        "test_no_reader_sees_half_an_object",
+    },
+    SaysNotModifiedTooLong: {
+        "test_an_unchanged_object_is_not_sent_again",
+    },
 }
 """Which tests each broken store must fail, and no others."""
 
