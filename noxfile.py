@@ -18,11 +18,11 @@ if sys.version_info < (3, 11):  # noqa: UP036 - nox may run on an older Python t
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-SOURCES = os.pathsep.join(str(path) for path in (ROOT, ROOT / "examples", *PLUGINS))
+SOURCES = os.pathsep.join(str(path) for path in (ROOT, ROOT / "examples", ROOT / "examples/metadatadb_redis", *PLUGINS))
 """Where packages begin, for tools that read sources instead of importing them."""
 
 nox.needs_version = ">=2025.5.1"
-nox.options.sessions = ["lint", "types", "packaging", "tests"]
+nox.options.sessions = ["lint", "types", "packaging", "simulate", "tests"]
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
 
@@ -58,8 +58,17 @@ def types(session: nox.Session) -> None:
 def packaging(session: nox.Session) -> None:
     """Build every distribution and use the wheels in clean environments outside the checkout."""
     install(session, "packaging", workspace=False)
-    # A test here runs the whole suite of a plugin, which takes longer than any other test may.
-    session.run("pytest", "-n", "2", "-o", "faulthandler_timeout=1500", "tests/packaging", *session.posargs)
+    session.run(
+        "pytest",
+        # One test at a time to a worker: a few here take as long as all others together.
+        *("-n", "2", "--maxschedchunk", "1"),
+        # A test here runs the whole suite of a plugin, which takes longer than any other test may.
+        *("-o", "faulthandler_timeout=1500"),
+        # The environments are large; they are kept to be looked into only after a failure.
+        *("-o", "tmp_path_retention_policy=failed"),
+        "tests/packaging",
+        *session.posargs,
+    )
 
 
 @nox.session
@@ -71,8 +80,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """The main job on real input: index the standard library, and check every total; ``-- s3`` over an S3 server."""
-    install(session, "demo", *(["s3"] if "s3" in session.posargs else []))
+    """The main job on real input: index the standard library, and check every total.
+
+    ``-- s3`` and ``-- gcs`` run it over a server of the kind.
+    """
+    install(session, "demo", *(server for server in ("gcs", "s3") if server in session.posargs))
     session.run("python", "examples/stdlib_index.py", *session.posargs)
 
 
@@ -85,13 +97,20 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The kit's soak over the memory backend: invariants watched under load, for a given time."""
-    install(session)
-    session.run("python", "-m", "metadatadb_core.testing.soak", *session.posargs)
+    """Many processes under load with faults, and nothing may grow; ``-- --minutes 60 --target URL``."""
+    install(session, "demo", "s3")
+    session.run("python", "-m", "tests.soak", *session.posargs)
 
 
 @nox.session
 def simulate(session: nox.Session) -> None:
     """Random histories of many replicas with every fault, one seed each; ``-- --seeds 100000`` tries more."""
     install(session)
-    session.run("python", "-m", "tests.simulation", *(session.posargs or ["--seeds", "10000"]))
+    session.run("python", "-m", "tests.simulation", *(session.posargs or ["--seeds", "40000"]))
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Processes that are killed by the hundred, with and without a spool; ``-- --kills 1000`` for more."""
+    install(session, "demo", "s3")
+    session.run("python", "-m", "tests.crash", *session.posargs)

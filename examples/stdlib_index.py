@@ -1,10 +1,10 @@
 """Several workers index the source files of this Python's standard library through one store.
 
-    python examples/stdlib_index.py [sqlite | s3 | memory | URL] [--workers N] [--files N]
+    python examples/stdlib_index.py [sqlite | s3 | gcs | memory | URL] [--workers N] [--files N]
 
-``sqlite`` (the default) and ``s3`` run the workers as processes, of which one is killed on the way: over a
-database file in a temporary folder, or over an S3 server that is started for the purpose. ``memory`` runs them
-as threads. In the end every total is compared with a plain sequential count.
+``sqlite`` (the default), ``s3`` and ``gcs`` run the workers as processes, of which one is killed on the way: over
+a database file in a temporary folder, or over a server that is started for the purpose. ``memory`` runs them as
+threads. In the end every total is compared with a plain sequential count.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ def store_url(target: str) -> Iterator[str]:
         with moto_credentials(), moto_server() as endpoint:
             boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=NAMESPACE)
             yield f"s3://{NAMESPACE}?endpoint-url={endpoint}&sync-interval=1s&lock-ttl=4s"
+    elif target == "gcs":
+        from metadatadb_gcs.testing import create_bucket, gcs_server
+
+        with gcs_server() as endpoint:
+            create_bucket(endpoint, NAMESPACE)
+            yield f"gs://{NAMESPACE}?endpoint-url={endpoint}&sync-interval=1s&lock-ttl=4s"
     else:
         yield target
 
@@ -110,7 +116,7 @@ def show_traffic(workers: Sequence[Worker], console: Console) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Index the standard library through one store, and check the totals.")
-    parser.add_argument("target", nargs="?", default="sqlite", help="sqlite, s3, memory or a URL (default: sqlite)")
+    parser.add_argument("target", nargs="?", default="sqlite", help="sqlite, s3, gcs, memory, or a URL")
     parser.add_argument("--workers", type=int, default=4, help="how many at once (default: %(default)s)")
     parser.add_argument("--files", type=int, help="only so many files (default: all)")
     options = parser.parse_args(arguments)
