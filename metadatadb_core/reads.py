@@ -47,26 +47,31 @@ class Source(Protocol):
 # They look once at one value, which is atomic (under the GIL, and on free-threaded builds, whose dicts lock
 # themselves), and so take no lock. Only while ops that belong together are half applied do they wait, so
 # that nobody sees the first of them and, afterwards, misses the second. Nothing is called between asking whether
-# to wait and looking: under the GIL another thread gets its turn only at a call.
+# to wait and looking: under the GIL another thread gets its turn only at a call. After a wait, which is one, they
+# look under the lock: the next ops may have begun by then.
 
 
 _SHARED_SAFELY = ATOMS | {Missing}
 
 
 def _int_get(source: Source, name: str) -> Callable[[], int]:
-    def read() -> int:
-        if source.unsettled:
+    def read(locked: bool = False) -> int:
+        if source.unsettled and not locked:
             source.settle()
+            with source.lock:
+                return read(locked=True)
         return as_int(source.names.get(name))
 
     return read
 
 
 def _int_map_get(source: Source, name: str) -> Callable[[Json], int]:
-    def read(map_key: Json) -> int:
+    def read(map_key: Json, locked: bool = False) -> int:
         key = map_key if type(map_key) is str else member_key(map_key)
-        if source.unsettled:
+        if source.unsettled and not locked:
             source.settle()
+            with source.lock:
+                return read(map_key, locked=True)
         try:
             return as_int(source.names[name].items[key])
         except (KeyError, AttributeError):  # no entry, or no Members
@@ -76,10 +81,12 @@ def _int_map_get(source: Source, name: str) -> Callable[[Json], int]:
 
 
 def _map_get(source: Source, name: str) -> Callable[[Json], Json | Missing]:
-    def read(map_key: Json) -> Json | Missing:
+    def read(map_key: Json, locked: bool = False) -> Json | Missing:
         key = map_key if type(map_key) is str else member_key(map_key)
-        if source.unsettled:
+        if source.unsettled and not locked:
             source.settle()
+            with source.lock:
+                return read(map_key, locked=True)
         try:
             value = source.names[name].items[key]
         except (KeyError, AttributeError):  # no entry, or no Members
@@ -90,10 +97,12 @@ def _map_get(source: Source, name: str) -> Callable[[Json], Json | Missing]:
 
 
 def _contains(source: Source, name: str) -> Callable[[Json], bool]:
-    def read(member: Json) -> bool:
+    def read(member: Json, locked: bool = False) -> bool:
         key = member if type(member) is str else member_key(member)
-        if source.unsettled:
+        if source.unsettled and not locked:
             source.settle()
+            with source.lock:
+                return read(member, locked=True)
         try:
             return key in source.names[name].items
         except (KeyError, AttributeError):  # nothing there, or no Members
@@ -137,9 +146,11 @@ _SHAPES: Final[dict[type[Any], Shape]] = {
 
 
 def _shape_get(source: Source, name: str) -> Callable[[], Shape]:
-    def read() -> Shape:
-        if source.unsettled:
+    def read(locked: bool = False) -> Shape:
+        if source.unsettled and not locked:
             source.settle()
+            with source.lock:
+                return read(locked=True)
         return _SHAPES[type(source.names.get(name, MISSING))]
 
     return read

@@ -302,3 +302,48 @@ def test_a_child_can_use_the_state_while_the_parent_was_writing() -> None:
         writer.join(WAIT)
 
     assert 0 == os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "query", "expected"),
+    [
+        (ops.MapSet("m", "a", 1), ops.MapSet("m", "a", 2), ops.MapGet("m", "a"), 2),
+        (ops.IntMapSet("m", "a", 1), ops.IntMapSet("m", "a", 2), ops.IntMapGet("m", "a"), 2),
+        (ops.IntSet("m", 1), ops.IntSet("m", 2), ops.IntGet("m"), 2),
+        (ops.SetAdd("m", "a"), ops.SetRemove("m", "a"), ops.SetContains("m", "a"), False),
+        (ops.ScalarSet("m", []), ops.ScalarSet("m", 1), ops.ShapeGet("m"), "number"),
+    ],
+    ids=["map", "int map", "int", "set", "shape"],
+)
+def test_a_reader_that_waited_does_not_see_half_of_what_comes_next(
+    first: Op, second: Op, query: ReadOp[Any], expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other ops may begin to be applied after it waited and before it looks."""
+    state = SharedState()
+    moved, begun = threading.Event(), threading.Event()
+    state.lock = WatchedLock(moved)  # type: ignore[assignment]
+    state.unsettled = True
+    settle = SharedState.settle
+
+    def apply() -> None:
+        with state.lock:
+            state.unsettled = True
+            WRITES[type(first)](state.names, first)
+            begun.set()
+            moved.wait(WAIT)
+            WRITES[type(second)](state.names, second)
+            state.unsettled = False
+
+    writer = threading.Thread(target=apply)
+
+    def settle_and_lose_the_turn(waiting: SharedState) -> None:
+        settle(waiting)
+        writer.start()
+        begun.wait(WAIT)
+
+    monkeypatch.setattr(SharedState, "settle", settle_and_lose_the_turn)
+    seen = state.query(query)
+    moved.set()
+    writer.join()
+
+    assert expected == seen
