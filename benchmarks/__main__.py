@@ -6,12 +6,13 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import harness, imports, replication, stored_form, structures
+from benchmarks import harness, imports, plugins, replication, stored_form, structures
 
 THEMES: dict[str, Callable[[], Iterator[harness.Comparison]]] = {
     "structures": structures.comparisons,
     "stored-form": stored_form.comparisons,
     "imports": imports.comparisons,
+    "plugins": plugins.comparisons,
     "replication": replication.comparisons,
 }
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import types
+from pathlib import Path
 
 import metadatadb_core
+from tests.support import public_api
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 ERRORS = {
     "BackendClosedError",
@@ -72,3 +77,20 @@ def test_connect_is_the_function() -> None:
     import metadatadb_core.connect
 
     assert isinstance(metadatadb_core.connect, types.FunctionType)
+
+
+def test_the_public_api_is_as_it_was_recorded() -> None:
+    """What goes or changes shows in a diff: where that is meant, `python -m tests.support.public_api` records it."""
+    recorded, actual = public_api.RECORDED.read_text(encoding="utf-8").splitlines(), public_api.describe().splitlines()
+
+    assert {"gone": [], "new": []} == {
+        "gone": [line for line in recorded if line not in actual],
+        "new": [line for line in actual if line not in recorded],
+    }
+
+
+def test_the_promise_names_the_modules_that_are_recorded() -> None:
+    """docs/compatibility.md lists what it holds for."""
+    page = (DOCS / "compatibility.md").read_text(encoding="utf-8")
+
+    assert [*public_api.MODULES, *public_api.NAMES] == re.findall(r"^- `(metadatadb_core[.\w]*)`", page, re.MULTILINE)
