@@ -240,14 +240,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> bytes:
         if self.headers.get("transfer-encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("content-length", 0)))
+            return self._read_exactly(int(self.headers.get("content-length", 0)))
         chunks = []
-        while size := int(self.rfile.readline().partition(b";")[0], 16):
-            chunks.append(self.rfile.read(size))
+        while size := int(self.rfile.readline().partition(b";")[0] or b"-1", 16):
+            chunks.append(self._read_exactly(size))
             self.rfile.readline()
         while self.rfile.readline().strip():
             pass  # trailers
         return b"".join(chunks)
+
+    def _read_exactly(self, size: int) -> bytes:
+        content = self.rfile.read(size)
+        if len(content) < size or size < 0:
+            # Killed, perhaps. A store would tell by the length or the signature; it is not to get what there is.
+            raise ConnectionAbortedError("the sender ended amid its request")
+        return content
 
     def _send(self, answer: Answer, body: bytes | None = None) -> None:
         """Send `answer`; of its body only `body`, if given, while the length announced stays that of the whole."""

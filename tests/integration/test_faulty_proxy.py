@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -210,3 +211,24 @@ def test_a_failure_of_the_proxy_itself_is_raised() -> None:
         proxy.close()
 
     assert [ConnectionRefusedError] == [type(error.__cause__) for error in caught.value.exceptions]
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"Content-Length: 10\r\n\r\n",
+        b"Content-Length: 10\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+    ],
+    ids=["no body", "half a body", "no chunk", "half a chunk"],
+)
+def test_a_request_whose_sender_dies_is_not_passed_on(proxy: FaultyProxy, upstream: Upstream, half: bytes) -> None:
+    """A store would tell by its length or signature; what stands in for one may not."""
+    url = urlsplit(proxy.url)
+    with socket.create_connection((str(url.hostname), url.port or 0)) as connection:
+        connection.sendall(b"PUT /half HTTP/1.1\r\nHost: proxy\r\n" + half)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(1000)
+
+    assert (b"", []) == (answer, upstream.applied)
