@@ -38,6 +38,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         loaded: whether the state behind the backend has been read at least once.
         pending_ops: ops applied here and not yet durable (after coalescing).
+        unresolved_ops: those of them that may have been sent, and of which it is not known whether they took effect.
         oldest_pending_age: seconds since the oldest of them was applied, or None.
         last_success: time of the last successful sync in seconds since the epoch, or None.
         last_error: the last failure as text, or None once a sync has succeeded since.
@@ -48,6 +49,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     loaded: bool = True
     pending_ops: int = 0
+    unresolved_ops: int = 0
     oldest_pending_age: float | None = None
     last_success: float | None = None
     last_error: str | None = None

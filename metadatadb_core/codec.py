@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -18,10 +18,14 @@ from metadatadb_core.keys import Json, MemberKey
 from metadatadb_core.members import Members
 from metadatadb_core.quoting import GO_ESCAPES, quote_keys, unquote_keys
 
-__all__ = ["Names", "decode_names", "encode_names"]
+__all__ = ["MAX_STORED_DEPTH", "Names", "decode_names", "encode_names"]
 
 Names: TypeAlias = dict[str, "Members | Json"]
 """What a namespace holds: `Members` for an object, and any other JSON value as it is."""
+
+MAX_STORED_DEPTH: Final = 256
+"""How many arrays and objects may be nested under a name: more than any op can store, and few enough that whatever
+was decoded can be copied and encoded on any thread, however deep its stack is already."""
 
 _RAW_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder()
@@ -70,7 +74,7 @@ def decode_names(body: bytes) -> Names:
     """What the stored form `body` says.
 
     Raises:
-        CorruptStateError: it is not a JSON object.
+        CorruptStateError: it is not a JSON object, or is nested deeper than `MAX_STORED_DEPTH`.
     """
     try:
         return {name: _decode_value(bytes(raw)) for name, raw in _RAW_NAMES.decode(body).items()}
@@ -84,18 +88,30 @@ def decode_names(body: bytes) -> Names:
 
 def _decode_value(raw: bytes) -> Members | Json:
     if not raw.startswith(b"{"):
-        return _ANY.decode(raw)
+        return _shallow(_ANY.decode(raw), raw)
     unquoted = unquote_keys(raw)
     if unquoted is not None:
         plain, count, proved = unquoted
         items: dict[MemberKey, Json] = _ANY.decode(plain)
         if len(items) == count and (proved or msgspec.json.encode(items) == plain):
             return Members(items, atomic=True, strings=True)
-    stored: dict[str, Json] = _ANY.decode(raw)
+    stored: dict[str, Json] = _shallow(_ANY.decode(raw), raw)
     keys = _string_keys(list(stored))
     if keys is not None:
         return Members(dict(zip(keys, stored.values(), strict=True)), strings=True)
     return Members.from_object(stored)
+
+
+def _shallow(value: Json, raw: bytes, depth: int = MAX_STORED_DEPTH) -> Json:
+    """`value`, which `raw` encodes, if it is not nested deeper than `depth`."""
+    # Where there are no more brackets than that, nobody need look for them.
+    layer = [value] if raw.count(b"[") + raw.count(b"{") > depth else []
+    for _ in range(depth + 1):
+        layer = [item for item in layer if type(item) is dict or type(item) is list]
+        if not layer:
+            return value
+        layer = [item for holder in layer for item in (holder.values() if type(holder) is dict else holder)]
+    raise CorruptStateError(f"nested deeper than {MAX_STORED_DEPTH} levels")
 
 
 def _string_keys(texts: list[str]) -> list[str] | None:
@@ -117,7 +133,7 @@ def _string_keys(texts: list[str]) -> list[str] | None:
 def _decode_leniently(body: bytes) -> dict[str, Json]:
     try:
         decoded = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
-        decoded = _without_surrogates(decoded)
+        decoded = _without_surrogates(_shallow(decoded, body, MAX_STORED_DEPTH + 1))
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise CorruptStateError(f"not JSON: {reason}") from error

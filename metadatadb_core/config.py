@@ -22,7 +22,7 @@ from metadatadb_core.duration import Duration
 from metadatadb_core.errors import ConfigError, ConfigProblem
 from metadatadb_core.spelling import nearest
 from metadatadb_core.variables import expand
-from metadatadb_core.wording import choices, describe, is_secret, show
+from metadatadb_core.wording import choices, describe, is_secret, show, without_credentials
 
 __all__ = ["BackendConfig", "Duration", "convert", "has_default", "misfit"]
 
@@ -58,7 +58,7 @@ class BackendConfig(
             try:
                 value = convert(value, field.type)
             except msgspec.ValidationError as error:
-                problems.append(misfit(field, given, error))
+                problems.append(misfit(field, given, error, expanded=value is not given))
                 continue
             if isinstance(value, Duration) and not value and has_default(field):
                 value = field.default
@@ -68,11 +68,12 @@ class BackendConfig(
             raise ConfigError(problems)
 
     def __repr__(self) -> str:
-        rows = (
-            f"{field.name}={'(hidden)' if is_secret(field.name) else repr(getattr(self, field.name))}"
-            for field in fields(type(self))
-        )
+        rows = (f"{field.name}={_shown(field.name, getattr(self, field.name))}" for field in fields(type(self)))
         return f"{type(self).__name__}({', '.join(rows)})"
+
+
+def _shown(attribute: str, value: object) -> str:
+    return "(hidden)" if is_secret(attribute) else without_credentials(repr(value))
 
 
 def has_default(field: FieldInfo) -> bool:
@@ -108,23 +109,24 @@ def convert(value: object, annotation: Any, *, from_text: bool = False) -> Any:
         if isinstance(value, str) and value[:1] in ("[", "{"):
             try:
                 return msgspec.json.decode(value, type=annotation, dec_hook=_decode)
-            except msgspec.DecodeError:
+            except (ValueError, RecursionError):
                 raise error from None
     return msgspec.convert(value, annotation, strict=False, dec_hook=_decode)
 
 
-def misfit(field: FieldInfo, value: object, error: msgspec.ValidationError) -> ConfigProblem:
+def misfit(field: FieldInfo, value: object, error: msgspec.ValidationError, *, expanded: bool = False) -> ConfigProblem:
     """What is wrong with `value` for that attribute, without a position.
 
     Args:
         field: the attribute.
         value: the value as it was written, before variables were expanded.
         error: what `convert` raised.
+        expanded: whether variables were; what they hold is not repeated.
     """
     name = field.encode_name
     message = f"wrong value for {name!r}: {show(name, value)}"
     reason = error.__cause__
-    if isinstance(reason, ConfigError) and not is_secret(name):
+    if isinstance(reason, ConfigError) and not expanded and not is_secret(name):
         message += f" ({reason.problems[0].message})"
     elif " - at `$" in str(error):  # deep in a list or object: say where
         message += f" at {str(error).rpartition('`$')[2].rstrip('`')}"

@@ -16,28 +16,39 @@ DURATION_FORM: Final = 'a duration such as "30s", "1m30s" or "500ms"'
 
 # durationpy is more lenient than Go: it skips what it does not know between two terms and has units of days,
 # weeks and months ("5mm" is five months). What is not Go's is refused before it gets there.
-_GO_DURATION = r"[+-]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)"
+_GO_DURATION = r"[+-]?(?:0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)"
 
 _LONGEST = (2**63 - 1) / 1e9
 """Seconds; a Go duration counts nanoseconds in an int64."""
+
+_SHOWN: Final = 60
+"""Characters of a value that an error repeats."""
 
 
 def _refuse(message: str) -> ConfigError:
     return ConfigError([ConfigProblem(message, expected=DURATION_FORM)])
 
 
+def _shown(value: object) -> str:
+    """`value` for an error, cut short where it is no duration that anybody meant."""
+    if type(value) is int and value.bit_length() > 256:
+        return f"an int of {value.bit_length()} bits"  # Python refuses to write out the longest
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _parse(text: str) -> float:
     import durationpy
 
     if not re.fullmatch(_GO_DURATION, text):
-        raise _refuse(f"{text!r} is not a duration")
+        raise _refuse(f"{_shown(text)} is not a duration")
     try:
         seconds = durationpy.from_str(text).total_seconds()
     except durationpy.DurationError:
-        raise _refuse(f"{text!r} is too long for a duration") from None
+        raise _refuse(f"{_shown(text)} is too long for a duration") from None
     # Zero means the default, so a duration must not be rounded to it.
     if seconds == 0 and re.search("[1-9]", text):
-        raise _refuse(f"{text!r} is shorter than a microsecond")
+        raise _refuse(f"{_shown(text)} is shorter than a microsecond")
     return seconds
 
 
@@ -71,8 +82,8 @@ class Duration(float):
             # An int may be too large for a float; where it is out of range, which end of it is enough to know.
             seconds = float(min(max(given, -1), 2 * _LONGEST))
         else:
-            raise _refuse(f"{value!r} is not a duration")
-        shown = repr(value)
+            raise _refuse(f"{_shown(value)} is not a duration")
+        shown = _shown(value)
         if math.isnan(seconds):
             raise _refuse(f"{shown} is not a duration")
         if seconds < 0:

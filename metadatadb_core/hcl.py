@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 import msgspec
 from lark import Token, Tree
@@ -20,7 +20,10 @@ from metadatadb_core.hcl_syntax import explain
 from metadatadb_core.hcl_values import ValueReader, place, subtrees
 from metadatadb_core.settings import Position, Setting, Settings
 
-__all__ = ["Block", "Document", "parse", "parse_block", "parse_file", "the_block"]
+__all__ = ["MAX_TEXT", "Block", "Document", "parse", "parse_block", "parse_file", "the_block"]
+
+MAX_TEXT: Final = 64 * 2**10
+"""The longest text that is read, in characters, and in bytes for a file: seconds' worth of parsing."""
 
 
 @final
@@ -55,16 +58,20 @@ def parse_file(path: str | os.PathLike[str]) -> Document:
     """The attributes and blocks of a file.
 
     Raises:
-        ConfigError: the file cannot be read, is not UTF-8 text, or breaks HCL's syntax.
+        ConfigError: the file cannot be read, is too long or no UTF-8 text, or breaks HCL's syntax.
     """
     name = os.fspath(path)
     try:
-        text = Path(name).read_bytes().decode("utf-8-sig")
+        with Path(name).open("rb") as stream:  # which a device would fill for ever
+            content = stream.read(MAX_TEXT + 1)
+        text = content.decode("utf-8-sig") if len(content) <= MAX_TEXT else None
     except OSError as error:
         raise ConfigError([ConfigProblem(f"cannot read the file: {error.strerror or error}", name)]) from error
     except ValueError as error:
         # A UnicodeDecodeError, or a path with a null character in it.
         raise ConfigError([ConfigProblem(f"cannot read the file: {error}", name, expected="UTF-8 text")]) from None
+    if text is None:
+        raise ConfigError([_too_long(name)])
     return parse(text, name)
 
 
@@ -76,15 +83,21 @@ def parse(text: str, file: str | None = None) -> Document:
         file: where it comes from, for errors.
 
     Raises:
-        ConfigError: it breaks HCL's syntax. Every other mistake is kept in the settings concerned, and told
-            together with those that are found when they are used.
+        ConfigError: it breaks HCL's syntax, or is longer than `MAX_TEXT`. Every other mistake is kept in the settings
+            concerned, and told together with those that are found when they are used.
     """
+    if len(text) > MAX_TEXT:
+        raise ConfigError([_too_long(file)])
     try:
         # The grammar knows no end of a line at the end of the file.
         start = parser().parse(text + "\n")
     except UnexpectedInput as error:
         raise ConfigError([explain(error, text, file)]) from None
     return _Reader(text, file).document(next(subtrees(start)))
+
+
+def _too_long(file: str | None) -> ConfigProblem:
+    return ConfigProblem("this is too long for a configuration", file, expected=f"at most {MAX_TEXT} bytes of HCL")
 
 
 def parse_block(text: str, label: str) -> Settings:

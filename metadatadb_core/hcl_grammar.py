@@ -24,6 +24,9 @@ from hcl2.postlexer import PostLexer
 __all__ = ["cache_directory", "parser"]
 
 _GRAMMAR: Final = Path(hcl2.__file__).with_name("hcl2.lark")
+
+_BLANK_LINES: Final = r"\s*(?P=heredoc"
+_BLANKS: Final = r"[^\S\n]*(?P=heredoc"
 _POSIX: Final = hasattr(os, "getuid")
 
 
@@ -95,13 +98,22 @@ def _is_private(directory: Path) -> bool:
 
 def _cache_name() -> str:
     # The grammar itself rather than the version of python-hcl2: nothing else of it goes into the parser.
-    grammar = hashlib.sha256(_GRAMMAR.read_bytes()).hexdigest()[:16]
+    grammar = hashlib.sha256(_grammar().encode()).hexdigest()[:16]
     python = sys.implementation.cache_tag or "python"
     return f"hcl-{grammar}-lark-{lark.__version__}-{python}.pickle"
 
 
+def _grammar() -> str:
+    """python-hcl2's grammar, in which a heredoc takes time in proportion to its length.
+
+    Before a heredoc's marker it looks for blank lines from every line on, though these are lines of the body as well:
+    for n of them in a row that is n² steps.
+    """
+    return _GRAMMAR.read_text("utf-8").replace(_BLANK_LINES, _BLANKS)
+
+
 def _build() -> lark.Lark:
-    return lark.Lark.open(str(_GRAMMAR), parser="lalr", propagate_positions=True, postlex=PostLexer())
+    return lark.Lark(_grammar(), parser="lalr", propagate_positions=True, postlex=PostLexer())
 
 
 def _save(built: lark.Lark, path: Path) -> None:

@@ -24,7 +24,6 @@ _LITERALS: Final = {"true": True, "false": False, "null": None}
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _CHARACTERS = re.compile(r"\\(?:u(?P<u4>[0-9a-fA-F]{4})|U(?P<u8>[0-9a-fA-F]{8})|(?P<one>.))|[^\\]+", re.DOTALL)
 _INTERPOLATION = re.compile(r"\$\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}")
-_HEREDOC = re.compile(r"<<-?(?P<marker>[\w.-]+)\r?\n(?P<body>.*?)[ \t]*(?P=marker)\r?\n\Z", re.DOTALL)
 
 _VALUE_FORM: Final = "a value: a string in double quotes, a number, true, false, a list or an object"
 
@@ -144,15 +143,15 @@ class ValueReader:
         return _ESCAPES[match["one"]]
 
     def _heredoc(self, tree: Tree[Token]) -> str:
-        match = _HEREDOC.fullmatch(str(tree.children[0]))
-        assert match is not None, "the grammar's heredoc is ours"
-        body = match["body"]
+        # What stands between the first line and the last, which hold the marker.
+        _, _, lines = str(tree.children[0]).partition("\n")
+        body = lines[: lines.rfind("\n", 0, -1) + 1]
         if re.search(r"(?<!%)%\{", body):
             self._refuse(tree, "a template directive cannot be computed here", "%%{ for the text %{")
         if tree.data == "heredoc_template_trim":
-            lines = body.splitlines(keepends=True)
-            margin = min((len(line) - len(line.lstrip(" \t")) for line in lines if line.strip()), default=0)
-            body = "".join(line[margin:] if line.strip() else line.lstrip(" \t") for line in lines)
+            rows = body.splitlines(keepends=True)
+            margin = min((len(row) - len(row.lstrip(" \t")) for row in rows if row.strip()), default=0)
+            body = "".join(row[margin:] if row.strip() else row.lstrip(" \t") for row in rows)
         return body.replace("%%{", "%{")
 
     def _object(self, tree: Tree[Token], depth: int) -> dict[str, Any]:

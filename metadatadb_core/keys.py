@@ -56,7 +56,7 @@ Json: TypeAlias = Any
 class CanonicalKey(msgspec.Struct, frozen=True, gc=False):
     """A key that is not a `str`, by its canonical text; hashable whatever the key is.
 
-    Ops take one wherever they take a key, and `query` returns one where Python's dict could not hold the
+    Ops take one wherever they take a key, and `Backend.query` returns one where Python's dict could not hold the
     key beside others: arrays and objects are not hashable, and ``True == 1``.
     """
 
@@ -64,7 +64,7 @@ class CanonicalKey(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def value(self) -> Json:
-        """The key itself: a number, a bool, None, a list or a dict."""
+        """The key itself, which is a number, a bool, None, a list or a dict."""
         return _decode(self.text)
 
 

@@ -12,7 +12,7 @@ from metadatadb_core.config import BackendConfig, convert, has_default, misfit
 from metadatadb_core.errors import ConfigError, ConfigProblem
 from metadatadb_core.spelling import nearest
 from metadatadb_core.variables import expand
-from metadatadb_core.wording import describe
+from metadatadb_core.wording import describe, without_credentials
 
 __all__ = ["Position", "Setting", "Settings"]
 
@@ -128,11 +128,11 @@ class _Check(Generic[C]):
         mistakes: list[ConfigProblem] = []
         value = expand(setting.value, self.variables, mistakes)
         if not mistakes and setting.readable:
+            expanded = value != setting.value
             try:
-                from_text = setting.from_text or value != setting.value
-                self.values[field.name] = convert(value, field.type, from_text=from_text)
+                self.values[field.name] = convert(value, field.type, from_text=setting.from_text or expanded)
             except msgspec.ValidationError as error:
-                mistakes.append(misfit(field, setting.value, error))
+                mistakes.append(misfit(field, setting.value, error, expanded=expanded))
         for mistake in mistakes:
             self._locate(mistake, setting.name, setting.value_at)
 
@@ -156,7 +156,7 @@ class _Check(Generic[C]):
                 setting = written.get(problem.attribute or "")
                 self._locate(problem, problem.attribute, setting.value_at if setting else self.given.at)
         except (ValueError, TypeError) as error:  # a check of the class's own, in its __post_init__
-            self._report(str(error), None, self.given.at)
+            self._report(without_credentials(str(error)), None, self.given.at)
         return None
 
     def _report(

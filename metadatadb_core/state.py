@@ -41,7 +41,7 @@ def _query(source: Source, op: ReadOp[R]) -> R:
 
 @final
 class NamespaceState:
-    """Everything a namespace holds. Not synchronised: `SharedState` is.
+    """Everything a namespace holds. Not synchronised.
 
     Attributes:
         names: structure name to what is stored under it, for the modules of this floor only.

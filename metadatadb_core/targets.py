@@ -12,6 +12,7 @@ import msgspec
 
 from metadatadb_core.errors import BackendNotFoundError, ConfigError, ConfigProblem
 from metadatadb_core.settings import Setting, Settings
+from metadatadb_core.wording import without_credentials
 
 if TYPE_CHECKING:
     from metadatadb_core.registration import FromUrl
@@ -32,15 +33,24 @@ def read_target(target: str | os.PathLike[str], registry: Registry) -> tuple[str
     """
     if isinstance(target, str) and _is_url(target):
         return _from_url(target, registry)
-    if not isinstance(target, str) or target.endswith(".hcl") or (target and Path(target).exists()):
+    if not isinstance(target, str) or target.endswith(".hcl") or _is_file(target):
         return _from_file(target, registry)
-    message = f"neither a URL nor a file that exists{_detail(target, repr(target))}"
+    message = f"neither a URL nor a file that exists{_detail(target, repr(without_credentials(target)))}"
     raise ConfigError([ConfigProblem(message, expected=_TARGET_FORM)])
 
 
 def _is_url(target: str) -> bool:
     scheme, found, _ = target.partition("://")
     return bool(found) and len(scheme) > 1 and scheme[0].isalpha() and scheme.isascii() and " " not in scheme
+
+
+def _is_file(target: str) -> bool:
+    try:
+        return bool(target) and Path(target).exists()
+    except PermissionError:  # what reads it says so
+        return True
+    except OSError:  # a name too long for any file
+        return False
 
 
 def _from_file(path: str | os.PathLike[str], registry: Registry) -> tuple[str, Settings]:
@@ -58,8 +68,9 @@ def _from_file(path: str | os.PathLike[str], registry: Registry) -> tuple[str, S
 
 def _from_url(text: str, registry: Registry) -> tuple[str, Settings]:
     try:
+        text.encode()
         url = urlsplit(text)
-    except ValueError as error:
+    except ValueError as error:  # UnicodeEncodeError is one: for a lone surrogate
         raise ConfigError([ConfigProblem(f"not a URL{_detail(text, error)}", expected=_TARGET_FORM)]) from None
     name = registry.name_for_scheme(url.scheme)
     source = f"{url.scheme}://***" if "@" in text else f"{url.scheme}://{url.netloc}{url.path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import types
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -11,7 +12,7 @@ import msgspec
 
 from metadatadb_core.duration import DURATION_FORM, Duration
 
-__all__ = ["choices", "describe", "is_secret", "show"]
+__all__ = ["choices", "describe", "is_secret", "show", "without_credentials"]
 
 _PLAIN: Final[dict[Any, str]] = {
     str: "a string",
@@ -24,6 +25,10 @@ _PLAIN: Final[dict[Any, str]] = {
 }
 
 _SECRET = ("secret", "passw", "token", "key", "credential")
+
+# Up to the last "@" that may belong to it: a password with a "/" in it hides more than it must.
+_USER = re.compile(r"""(?<=://)[^\s"']*@""")
+_PARAMETER = re.compile(rf"""([?&][^=&\s"']*(?:{"|".join(_SECRET)})[^=&\s"']*=)[^&\s"'#]+""", re.IGNORECASE)
 
 _SHOWN: Final = 60
 """Characters of a value that an error repeats."""
@@ -42,7 +47,13 @@ def show(attribute: str, value: object) -> str:
         text = msgspec.json.encode(value).decode()
     except (TypeError, ValueError, RecursionError):
         text = repr(value)
+    text = without_credentials(text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def without_credentials(text: str) -> str:
+    """`text` with the users, passwords and secret parameters of the URLs in it replaced by stars."""
+    return _PARAMETER.sub(r"\1***", _USER.sub("***@", text))
 
 
 def choices(annotation: Any) -> tuple[str, ...]:

@@ -210,7 +210,7 @@ class SetContains(ReadOp[bool], frozen=True, gc=False):
 
 @final
 class SetMembers(ReadOp[list[Json]], frozen=True, gc=False):
-    """The members, sorted as `keys.sort_keys` does."""
+    """The members, sorted: strings by code point, numbers by value, mixed ones by their canonical text."""
 
 
 @final

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -24,8 +25,8 @@ class _Object(dict[str, Any]):
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
     decoded = _Object(pairs)
     if len(decoded) < len(pairs):
-        names = [name for name, _ in pairs]
-        decoded.repeated = next(name for name in names if names.count(name) > 1)
+        times = Counter(name for name, _ in pairs)
+        decoded.repeated = next(name for name in times if times[name] > 1)
     return decoded
 
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from metadatadb_core.backend import Backend, Status, check_namespace
 from metadatadb_core.errors import (
     BackendClosedError,
+    BackendUnavailableError,
     InvalidValueError,
     MetadataDBError,
     PendingLimitError,
@@ -24,6 +25,7 @@ from metadatadb_core.replication.driver import Driver, Traffic
 from metadatadb_core.replication.environment import Environment
 from metadatadb_core.replication.lock import Lock, lock_key
 from metadatadb_core.replication.object_store import ObjectStore
+from metadatadb_core.replication.outcomes import Denied, StoreFailure
 from metadatadb_core.replication.patience import backoff
 from metadatadb_core.replication.probe import probe
 from metadatadb_core.replication.replica import Replica
@@ -67,6 +69,8 @@ class ReplicatedBackend(Backend):
         self._name = name
         self._config = config
         self._environment = environment or Environment()
+        # Absolute from here on: a program may change its directory before it forks.
+        self._spool_directory = None if config.spool is None else Path(config.spool).expanduser().absolute()
         self._syncers: dict[str, Syncer] = {}
         self._closing: dict[str, Syncer] = {}
         self._dormant: dict[str, Syncer] = {}
@@ -197,7 +201,7 @@ class ReplicatedBackend(Backend):
                 self._syncers[namespace] = syncer
                 self._load_by[namespace] = self._environment.monotonic() + self._config.load_timeout
                 self._scheduler.add(self._task(syncer))
-                if self._config.spool is not None and self._config.spool_fsync == "interval":
+                if self._spool_directory is not None and self._config.spool_fsync == "interval":
                     self._scheduler.add(lambda: _sync_spool(namespace, syncer.replica.spool))
                 lifecycle.watch(self)
         return syncer
@@ -238,11 +242,10 @@ class ReplicatedBackend(Backend):
 
     def _spool_of(self, namespace: str) -> Spool:
         config = self._config
-        if config.spool is None:
+        if self._spool_directory is None:
             return NO_SPOOL
         target = Target(self._name, config.prefix, namespace)
-        directory = Path(config.spool).expanduser()
-        return DirectorySpool(directory, target, config.spool_fsync, self._environment.new_id)
+        return DirectorySpool(self._spool_directory, target, config.spool_fsync, self._environment.new_id)
 
     def _task(self, syncer: Syncer) -> Callable[[], float]:
         config, environment = self._config, self._environment
@@ -273,6 +276,38 @@ class ReplicatedBackend(Backend):
 
     def _closed_error(self) -> BackendClosedError:
         return BackendClosedError(self._name)
+
+    @property
+    def name(self) -> str:
+        """The store as errors, events and logs name it, without credentials."""
+        return self._name
+
+    @property
+    def config(self) -> ReplicationConfig:
+        """The engine's options."""
+        return self._config
+
+    def object_store(self) -> ObjectStore:
+        """The store that the namespaces lie in, for those who look into it; the backend closes it.
+
+        Raises:
+            BackendUnavailableError: it cannot be opened.
+            BackendClosedError: the backend was closed.
+        """
+        if self._closed:
+            raise self._closed_error()
+        try:
+            return self._open_store()
+        except StoreFailure as failure:
+            denied = isinstance(failure, Denied)
+            raise BackendUnavailableError(f"{self._name}: {failure}", cause=failure, denied=denied) from failure
+
+    def sync_only_when_told(self) -> None:
+        """From now on nothing is synced but by `flush` and `close`, for tools that must know what is sent and when.
+
+        A namespace that is used for the first time after that is not loaded before it is flushed.
+        """
+        self._scheduler.stop()
 
     # -- process -------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never, final
 
-from metadatadb_core.replication.object_store import ObjectStore
+from metadatadb_core.replication.object_store import ObjectStore, check_size
 from metadatadb_core.replication.outcomes import OutcomeUnknown, StoreFailure, Unavailable
 from metadatadb_core.replication.requests import Delete, Get, OutOfTime, Put, Request, Steps, Wait
 
@@ -69,7 +69,8 @@ class Driver:
                 except Exception as error:
                     # A store that fails in a way of its own has not said that nothing was applied.
                     unknown = OutcomeUnknown(f"the store raised {type(error).__name__}: {error}")
-                    unknown.__cause__ = error
+                    # One that repeats credentials is not shown below ours either.
+                    unknown.__cause__ = error if str(error) in unknown.reason else None
                     self._note(request, unknown)
                     request = steps.throw(unknown)
                 else:
@@ -91,7 +92,9 @@ class Driver:
             case Get(key, unless):
                 traffic.requests += 1
                 found = self._store.get(key, unless=unless)
-                traffic.bytes_received += len(found.body) if found is not None else 0
+                if found is not None:
+                    traffic.bytes_received += len(found.body)
+                    check_size(key, len(found.body))  # for stores that do not ask before they read
                 return found
             case Put(key, body, expect, content_type, metadata):
                 traffic.requests += 1

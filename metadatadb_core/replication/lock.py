@@ -24,7 +24,7 @@ from metadatadb_core.replication.outcomes import OutcomeUnknown, PreconditionFai
 from metadatadb_core.replication.patience import backoff, patiently
 from metadatadb_core.replication.requests import Delete, Get, OutOfTime, Put, Steps, Wait
 
-__all__ = ["Held", "Lock", "lock_key"]
+__all__ = ["Held", "Lock", "lock_body", "lock_key"]
 
 _log = logging.getLogger("metadatadb")
 
@@ -41,6 +41,12 @@ _ATTEMPTS: Final = 4
 
 _REMEMBERED: Final = 16
 """How many locks that we may have left behind we know again."""
+
+_MOST_BODY_BYTES: Final = 4096
+"""A lock's body takes a hundred bytes; of a longer one, nothing is read."""
+
+_LONGEST_TTL: Final = 24 * 3600.0
+"""Seconds: the longest TTL that is believed of somebody else's lock. One beyond it is a mistake, or is to block all."""
 
 
 def lock_key(prefix: str, namespace: str) -> str:
@@ -212,8 +218,10 @@ class Lock:
         return (found.server_date - found.modified).total_seconds() >= ttl + _DATE_SECONDS
 
 
-def _body_of(found: StoredObject) -> dict[str, Any]:
+def lock_body(found: StoredObject) -> dict[str, Any]:
     """What a lock's body says; nothing, for the six bytes of the original and for anything else."""
+    if len(found.body) > _MOST_BODY_BYTES:
+        return {}
     try:
         body = msgspec.json.decode(found.body)
     except (ValueError, RecursionError):
@@ -223,10 +231,12 @@ def _body_of(found: StoredObject) -> dict[str, Any]:
 
 def _nonce_of(found: StoredObject) -> object:
     """The nonce a lock carries; None if it carries none."""
-    return _body_of(found).get("nonce")
+    return lock_body(found).get("nonce")
 
 
 def _ttl_of(found: StoredObject) -> float:
-    """The TTL a lock claims in its body, in seconds; 0 if it claims none."""
-    claimed = _body_of(found).get("ttl")
-    return float(claimed) if isinstance(claimed, (int, float)) and not isinstance(claimed, bool) else 0.0
+    """The TTL a lock claims in its body, in seconds, as far as it is believed; 0 if it claims none."""
+    claimed = lock_body(found).get("ttl")
+    if not isinstance(claimed, (int, float)) or isinstance(claimed, bool):
+        return 0.0
+    return float(min(claimed, _LONGEST_TTL))  # the lesser first: an int may be too large for a float

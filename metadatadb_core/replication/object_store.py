@@ -7,7 +7,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NewType, Protocol, final
 
-__all__ = ["ABSENT", "Absent", "ObjectInfo", "ObjectStore", "StoredObject", "Version"]
+from metadatadb_core.replication.outcomes import Rejected
+
+__all__ = [
+    "ABSENT",
+    "MAX_OBJECT_BYTES",
+    "Absent",
+    "ObjectInfo",
+    "ObjectStore",
+    "StoredObject",
+    "Version",
+    "check_size",
+]
+
+MAX_OBJECT_BYTES: Final = 256 * 2**20
+"""The largest body that is read or written; what is in the store by accident or malice must not take all the memory of
+every replica. While it is decoded, a body takes some ten times its size as a rule, and thirty at the worst."""
 
 Version = NewType("Version", str)
 """What a store names one body of one key by: an S3 ETag, a GCS generation. Opaque.
@@ -75,6 +90,7 @@ class ObjectStore(Protocol):
         Raises:
             NotModified: the object is still at `unless`; no body was sent.
             Unavailable, OutcomeUnknown, Denied, Rejected: it could not be read. Only a missing key is absence.
+                Rejected is also an object larger than `MAX_OBJECT_BYTES`, whose body is not read: see `check_size`.
         """
         ...
 
@@ -117,3 +133,17 @@ class ObjectStore(Protocol):
     def close(self) -> None:
         """Release connections and descriptors; closing twice does nothing."""
         ...
+
+
+def check_size(key: str, size: int) -> None:
+    """Refuse an object that is too large to be read; a store asks before it reads the body.
+
+    Raises:
+        Rejected: `size`, in bytes, is more than `MAX_OBJECT_BYTES`.
+    """
+    if size > MAX_OBJECT_BYTES:
+        raise Rejected(
+            f"{key} has {size} bytes, and more than {MAX_OBJECT_BYTES} are not read: make it smaller, restore it from "
+            f"a backup, or remove it to start empty",
+            status=413,
+        )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import final
 
+from metadatadb_core.wording import without_credentials
+
 __all__ = [
     "Denied",
     "NotModified",
@@ -23,14 +25,14 @@ class StoreFailure(Exception):
     """A request to an object store failed.
 
     Attributes:
-        reason: what happened, in words for an operator.
+        reason: what happened, in words for an operator; credentials in the URLs that it names are left out.
         status: the HTTP status, or None where there is none.
     """
 
     def __init__(self, reason: str, *, status: int | None = None) -> None:
-        self.reason = reason
+        self.reason = without_credentials(reason)
         self.status = status
-        super().__init__(reason)
+        super().__init__(self.reason)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.reason, self.status)

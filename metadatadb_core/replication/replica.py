@@ -318,6 +318,7 @@ class Replica:
             return {
                 "loaded": self._loaded,
                 "pending_ops": self._count(),
+                "unresolved_ops": sum(len(batch.ops) for batch in self._sealed if batch.base is not None),
                 "oldest_pending_age": self._age(),
                 "remote_version": self._version if isinstance(self._version, str) else None,
                 "bytes": self._size,

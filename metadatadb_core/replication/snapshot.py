@@ -18,13 +18,13 @@ from metadatadb_core.ops import RECORD_NAME
 from metadatadb_core.replication.environment import Environment
 from metadatadb_core.replication.layout import Commit, Head, Participant
 from metadatadb_core.replication.lock import Lock
-from metadatadb_core.replication.object_store import ABSENT, Absent, StoredObject, Version
-from metadatadb_core.replication.outcomes import NotModified, OutcomeUnknown, PreconditionFailed
+from metadatadb_core.replication.object_store import ABSENT, MAX_OBJECT_BYTES, Absent, StoredObject, Version
+from metadatadb_core.replication.outcomes import NotModified, OutcomeUnknown, PreconditionFailed, Rejected
 from metadatadb_core.replication.patience import backoff, patiently
 from metadatadb_core.replication.record import Record
 from metadatadb_core.replication.requests import Get, Put, Steps, Wait
 
-__all__ = ["SnapshotLayout", "state_key"]
+__all__ = ["SnapshotLayout", "head_of", "journal_key", "state_key"]
 
 _log = logging.getLogger("metadatadb")
 
@@ -37,7 +37,7 @@ def state_key(prefix: str, namespace: str) -> str:
     return f"{prefix}.metadata/{namespace}.json"
 
 
-def _journal_key(prefix: str, namespace: str) -> str:
+def journal_key(prefix: str, namespace: str) -> str:
     """Where the original's journal design keeps its rollup."""
     return f"{prefix}.metadata/{namespace}/rollup.json"
 
@@ -55,7 +55,7 @@ class SnapshotLayout:
 
     def __init__(self, prefix: str, namespace: str, lock: Lock, environment: Environment) -> None:
         self.key = state_key(prefix, namespace)
-        self._journal_key = _journal_key(prefix, namespace)
+        self._journal_key = journal_key(prefix, namespace)
         self._namespace = namespace
         self._lock = lock
         self._environment = environment
@@ -93,7 +93,7 @@ class SnapshotLayout:
                 commit = replica.seal()
                 if commit is None:
                     return
-                self._sent = commit, _encode(commit)
+                self._sent = commit, self._encode(commit)
             commit, body = self._sent
             try:
                 version = yield from patiently(self._environment, Put(self.key, body, commit.base, _CONTENT_TYPE))
@@ -102,11 +102,26 @@ class SnapshotLayout:
                 if failures == _ATTEMPTS:
                     raise
                 yield Wait(backoff(self._environment, failures))
+            except Rejected:
+                # It will never be accepted as it is; what is written since may make it smaller. Should an earlier
+                # sending of it land yet, the next put fails: both expect the same version.
+                self._sent = None
+                raise
             else:
                 self._sent = None
                 replica.committed(commit, Version(str(version)), len(body))
                 if not again:
                     return  # what was applied since is for the next round
+
+    def _encode(self, commit: Commit) -> bytes:
+        body = encode_names({**commit.names, RECORD_NAME: commit.record.to_json()})
+        if len(body) > MAX_OBJECT_BYTES:
+            raise Rejected(
+                f"the state would take {len(body)} bytes, and no replica reads more than {MAX_OBJECT_BYTES}: remove "
+                f"what is not needed, and spread the rest over several namespaces",
+                status=413,
+            )
+        return body
 
     def _adopt(self, replica: Participant, head: Head) -> None:
         # A put of ours that did take effect is found out here, by the record.
@@ -130,7 +145,7 @@ class SnapshotLayout:
             return Head(ABSENT, {}, Record(), 0)
         if known is None:
             yield from self._refuse_journal()
-        return self._decode(found)
+        return head_of(found, self.key, self._namespace)
 
     def _refuse_journal(self) -> Steps[None]:
         found = yield from patiently(self._environment, Get(self._journal_key))
@@ -143,19 +158,27 @@ class SnapshotLayout:
                 supported="snapshot",
             )
 
-    def _decode(self, found: StoredObject) -> Head:
-        try:
-            names = decode_names(found.body)
-        except CorruptStateError as error:
-            raise CorruptStateError(error.reason, key=self.key) from error
-        stored = names.pop(RECORD_NAME, None)
-        record = Record.from_json(_plain(stored), self._namespace)
-        return Head(found.version, names, record, len(found.body))
+
+def head_of(found: StoredObject, key: str, namespace: str) -> Head:
+    """What a state object holds.
+
+    Args:
+        found: the object.
+        key: where it was, for errors.
+        namespace: whose state it is, for errors.
+
+    Raises:
+        CorruptStateError: it is not a JSON object.
+        UnsupportedFormatError: a newer version wrote its record.
+    """
+    try:
+        names = decode_names(found.body)
+    except CorruptStateError as error:
+        raise CorruptStateError(error.reason, key=key) from error
+    stored = names.pop(RECORD_NAME, None)
+    record = Record.from_json(_plain(stored), namespace)
+    return Head(found.version, names, record, len(found.body))
 
 
 def _plain(stored: Members | Json) -> Json:
     return stored.to_object() if type(stored) is Members else stored
-
-
-def _encode(commit: Commit) -> bytes:
-    return encode_names({**commit.names, RECORD_NAME: commit.record.to_json()})

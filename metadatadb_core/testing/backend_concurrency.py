@@ -163,7 +163,7 @@ class ThreadTests:
         assert [THREADS] * 50 == [backend.query(f"n{index}", ops.IntGet("x")) for index in range(50)]
 
     def test_stores_over_one_backend_share_its_state(self, backend: Backend) -> None:
-        """Two `Store`s over one backend read each other's writes at once.
+        """Two stores over one backend read each other's writes at once.
 
         A failure means that a backend keeps state by caller. Usually something is cached by store or thread.
         """

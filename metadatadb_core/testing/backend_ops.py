@@ -244,7 +244,7 @@ class NamespaceTests:
         """A namespace that breaks the rule is an `InvalidNamespaceError`, whatever is asked of it.
 
         A failure means that a name reaches the storage that means something else there: a path, another
-        object. Usually a regular expression is matched with `match` or ``$``, which let ``"git\\n"`` pass;
+        object. Usually a regular expression is matched with ``match`` or ``$``, which let ``"git\\n"`` pass;
         `metadatadb_core.backend.check_namespace` is right.
         """
         for call in (

@@ -47,7 +47,7 @@ class BackendSuite(
                 return lambda count: [MyBackend(tmp_path / "db") for _ in range(count)]
 
     Every test begins with an empty storage, and the suite closes the backends it asked for. Without
-    `Capability.SHARED` it never has two of them open. A test that cannot hold is listed in `departures`, with
+    `Capability.SHARED` it never has two of them open. A test that cannot hold is listed in ``departures``, with
     the reason; anything else that takes a test away is a `TypeError`.
     """
 

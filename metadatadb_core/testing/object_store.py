@@ -116,7 +116,7 @@ class Hold:
     resume: threading.Event = field(default_factory=threading.Event)
 
     def wait(self) -> None:
-        """Wait for `resume`, here on behalf of a request."""
+        """Wait for ``resume``, here on behalf of a request."""
         self.reached.set()
         if not self.resume.wait(HOLD_TIMEOUT):
             raise AssertionError(f"a held {self.on} was not let go within {HOLD_TIMEOUT:g}s")

@@ -48,7 +48,7 @@ class ObjectTests:
     """One client, one object at a time."""
 
     def test_a_missing_object_is_none(self, store: ObjectStore) -> None:
-        """`get` of a key that was never put is None, also with `unless`.
+        """`get` of a key that was never put is None, also with ``unless``.
 
         A failure means that a new namespace is an error, or an error passes for a new namespace. Usually
         NoSuchKey is not told from other failures.

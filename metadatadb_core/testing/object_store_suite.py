@@ -36,7 +36,7 @@ class ObjectStoreSuite(ObjectTests, ListTests, ClientTests, ConditionTests, Vers
                 return lambda count: [MyObjectStore(tmp_path / "objects") for _ in range(count)]
 
     Every test begins with an empty storage, and the suite closes the clients it asked for. A test that cannot
-    hold is listed in `departures`, with the reason; anything else that takes a test away is a `TypeError`.
+    hold is listed in ``departures``, with the reason; anything else that takes a test away is a `TypeError`.
 
     Attributes:
         conditional_deletes: whether the store enforces conditions on deletes. The engine works without, with a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metadatadb_core.codec import Names, decode_names, encode_names
+from metadatadb_core.codec import MAX_STORED_DEPTH, Names, decode_names, encode_names
 from metadatadb_core.errors import CorruptStateError
 from metadatadb_core.keys import canonical_key, member_key
 from metadatadb_core.members import Members
@@ -162,6 +163,36 @@ def test_what_is_no_state_is_corrupt(body: bytes) -> None:
     """Never another exception, and never taken for a state: a flush would overwrite it."""
     with pytest.raises(CorruptStateError):
         decode_names(body)
+
+
+@pytest.mark.parametrize("surrogate", [b"", b'"s":"\\ud800",'], ids=["", "with a lone surrogate"])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'{"\\"a\\"":', b"}"), (b"[0,true,", b",2]")], ids=repr
+)
+def test_nesting_has_a_limit(opening: bytes, closing: bytes, surrogate: bytes) -> None:
+    """What is decoded on one thread can be encoded on any, however deep its stack is by then; more is corrupt."""
+    body = {
+        depth: b"{" + surrogate + b'"x":' + opening * depth + b"1" + closing * depth + b"}"
+        for depth in (MAX_STORED_DEPTH, MAX_STORED_DEPTH + 1)
+    }
+    names = decode_names(body[MAX_STORED_DEPTH])
+
+    assert names["x"] is not None
+    assert encode_names(names) == at_depth(500, lambda: encode_names(names))
+    with pytest.raises(CorruptStateError, match=f"deeper than {MAX_STORED_DEPTH} levels"):
+        decode_names(body[MAX_STORED_DEPTH + 1])
+
+
+def at_depth(frames: int, call: Callable[[], bytes]) -> bytes:
+    """What `call` returns on a deeper stack."""
+    return call() if frames == 0 else at_depth(frames - 1, call)
+
+
+def test_many_brackets_are_not_nested_deeply() -> None:
+    """Beside each other they may be as many as there are."""
+    stored = {"l": [[{"a": []}]] * 500, "o": {str(number): {"x": [number]} for number in range(500)}, "t": "[" * 500}
+
+    assert stored == json.loads(encode_names(decode_names(json.dumps(stored).encode())))
 
 
 @pytest.mark.parametrize(

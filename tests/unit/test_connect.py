@@ -121,6 +121,20 @@ def test_every_mistake_in_a_url_is_told_at_once(opened: Opened) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("target", ["x" * 5000, "x/" * 5000, "a\0b", "a\ud800", ""])
+def test_what_can_be_no_path_is_a_mistake(opened: Opened, target: str) -> None:
+    """Also what the file system refuses to look for."""
+    with pytest.raises(ConfigError, match="neither a URL nor a file that exists"):
+        opened(target)
+
+
+@pytest.mark.parametrize("url", ["plain://?bucket=\ud800", "redis://\udcff/1", "plain://?sizes=[\udcff"])
+def test_a_url_with_a_lone_surrogate_is_a_mistake(opened: Opened, url: str) -> None:
+    """As bytes that are no UTF-8 come in from a command line; no store could be asked for it."""
+    with pytest.raises(ConfigError, match="not a URL"):
+        opened(url)
+
+
 @pytest.mark.parametrize("url", ["plain://host", "plain:///path", "plain://u:p@/", "redis://h:port/1", "redis://h/one"])
 def test_a_host_or_path_that_means_nothing_is_a_mistake(opened: Opened, url: str) -> None:
     """Rather than be ignored; and the query is checked beside it."""

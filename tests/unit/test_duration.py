@@ -56,6 +56,19 @@ def test_a_negative_duration_is_refused(value: Any) -> None:
         Duration(value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 5000, "9" * 5000 + "h", "0." + "0" * 5000 + "1ns", 10**5000, ["x"] * 5000],
+    ids=["text", "too long", "too short", "int", "list"],
+)
+def test_an_error_repeats_only_the_beginning_of_what_is_too_long(value: Any) -> None:
+    """And Python would not even write out the longest int."""
+    with pytest.raises(ConfigError) as caught:
+        Duration(value)
+
+    assert len(str(caught.value)) < 300
+
+
 @pytest.mark.parametrize("value", ["3000000h", "9" * 400 + "h", 1e12, 10**400, math.inf, timedelta.max])
 def test_a_duration_go_could_not_hold_is_refused(value: Any) -> None:
     """Go counts nanoseconds in an int64: 292 years."""

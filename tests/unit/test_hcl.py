@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import stat
@@ -14,7 +15,7 @@ from typing import Any
 import hcl2
 import pytest
 
-from metadatadb_core import hcl
+from metadatadb_core import hcl, hcl_grammar
 from metadatadb_core.config import BackendConfig
 from metadatadb_core.errors import ConfigError
 
@@ -46,6 +47,90 @@ def mistakes(text: str) -> list[tuple[int | None, int | None, str | None, str]]:
 
     assert {"x.hcl"} == {problem.file for problem in caught.value.problems}
     return [(problem.line, problem.column, problem.attribute, problem.message) for problem in caught.value.problems]
+
+
+def test_a_text_has_a_longest_length(tmp_path: Path) -> None:
+    """Parsing takes its time, and a device would fill memory for ever."""
+    whole = "#" + "x" * (hcl.MAX_TEXT - 2) + "\n"
+    path = tmp_path / "x.hcl"
+    path.write_text(whole + "\n")
+
+    assert () == hcl.parse(whole).blocks
+    for read_it in (lambda: hcl.parse(whole + "\n"), lambda: hcl.parse_file(path)):
+        with pytest.raises(ConfigError, match="too long for a configuration"):
+            read_it()
+    if Path("/dev/zero").exists():
+        with pytest.raises(ConfigError, match="too long for a configuration"):
+            hcl.parse_file("/dev/zero")
+
+
+def test_a_heredoc_takes_time_in_proportion_to_its_length() -> None:
+    """python-hcl2's own takes the square of it for blank lines; should it change, ours is to be looked at again."""
+    assert r"\s*(?P=heredoc" not in hcl_grammar._grammar()
+    assert 2 == hcl_grammar._grammar().count(hcl_grammar._BLANKS)
+    assert "\n \n\n" == read("<<END\n\n \n\n  END")
+
+
+_WHAT_PROGRAMS_DO = [
+    'file("SECRET")',
+    'templatefile("SECRET", {})',
+    'env("HOME")',
+    'run_cmd("touch", "SECRET.made")',
+    'provider::local::read("SECRET")',
+    '"${file("SECRET")}"',
+    '"${1 + 1}"',
+    '"${path.module}"',
+    '"%{ for x in y }z%{ endfor }"',
+    '<<E\n${file("SECRET")}\nE',
+    "<<E\n%{ if true }x%{ endif }\nE",
+    "var.secret",
+    "local.x[0]",
+    "[for x in [1]: x]",
+    "1 + 1",
+    "true ? 1 : 2",
+]
+
+_READ_WATCHED = """
+import json, sys
+from metadatadb_core import BackendConfig, ConfigError, hcl
+
+class Example(BackendConfig):
+    text: str = ""
+
+values = json.load(sys.stdin)
+hcl.parse_block('text = f("x")', "s3")  # what is imported and read once is there by now
+done, watching = [], True
+
+def note(event, arguments):
+    if watching and event.partition(".")[0] in ("open", "os", "subprocess", "exec", "compile", "import", "socket"):
+        done.append(f"{event} {arguments}")
+
+sys.addaudithook(note)
+errors = []
+for value in values:
+    try:
+        hcl.parse_block(f"text = {value}\\n", "s3").configure(Example, {"HOME": "/home"})
+    except ConfigError as error:
+        errors.append(str(error))
+watching = False
+print(json.dumps([done, errors]))
+"""
+
+
+def test_hcl_reads_nothing_and_computes_nothing(tmp_path: Path) -> None:
+    """A configuration is values. Whatever else HCL knows is a mistake, and nothing is opened or run for it."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+    values = [value.replace("SECRET", secret.as_posix()) for value in _WHAT_PROGRAMS_DO]
+    program = subprocess.run(
+        [sys.executable, "-c", _READ_WATCHED], input=json.dumps(values), capture_output=True, text=True, check=True
+    )
+    done, errors = json.loads(program.stdout)
+
+    assert [] == done
+    assert len(values) == len(errors)
+    assert [] == [error for error in errors if "hunter2" in error]
+    assert [secret] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

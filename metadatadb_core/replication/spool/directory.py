@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, final
@@ -199,6 +200,8 @@ class DirectorySpool:
             if contents.header.target != self._target:
                 file.close()
                 return None
+            # What a death cut short is written over: a record after it would be taken for the rest of it.
+            file.size = contents.size
             if contents.lost:
                 _keep_damaged(path, contents)
             if not contents.ops and contents.batch is None:
@@ -208,6 +211,8 @@ class DirectorySpool:
             if batch is None:
                 batch = BatchId(self._new_id(), 1)
                 file.append(records.seal(batch))
+            if batch in self._sealed:
+                raise SpoolError(str(path), reason=f"it is a copy of {self._sealed[batch].path}")
         except BaseException:
             file.close()
             raise
@@ -232,7 +237,8 @@ def _began(path: Path) -> int:
 
 def _keep_damaged(path: Path, contents: Contents) -> None:
     kept = path.with_suffix(".damaged")
-    kept.hardlink_to(path)
+    with suppress(FileExistsError):  # who recovered it before us died too
+        kept.hardlink_to(path)
     _log.error(
         "%s: the disk has lost %d records of it; the %d ops that can be read are recovered, and %s is kept to look at",
         path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -179,7 +180,11 @@ def claim(path: Path) -> SpoolFile | None:
         return None
     except OSError as error:
         raise _failure(path, error) from error
-    file = SpoolFile(path, descriptor, os.fstat(descriptor).st_size)
+    status = os.fstat(descriptor)
+    file = SpoolFile(path, descriptor, status.st_size)
+    if not stat.S_ISREG(status.st_mode):
+        file.close()
+        raise SpoolError(str(path), reason="it is no regular file")  # reading a pipe would never end
     try:
         _lock(descriptor)
         # Between the opening and the locking its owner may have removed it, or put another in its place.

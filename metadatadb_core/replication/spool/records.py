@@ -19,7 +19,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final
+from typing import Annotated, BinaryIO, Final
 
 import msgspec
 
@@ -73,9 +73,13 @@ class Header(msgspec.Struct, frozen=True):
         return Target(self.store, self.prefix, self.namespace)
 
 
+# Whatever says otherwise was not written by us, and could not go into the engine's record.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class _Seal(msgspec.Struct, frozen=True):
     writer: str
-    sequence: int
+    sequence: _Count
 
 
 @dataclass
@@ -88,6 +92,7 @@ class Contents:
         batch: the id under which that was sealed, if it was.
         base: the commit counter of the state that the batch was last first sent on; None if it was never sent.
         lost: how many records are unreadable although others follow them.
+        size: where the last whole record ends, in bytes; what a death cut short begins there.
     """
 
     header: Header
@@ -95,6 +100,7 @@ class Contents:
     batch: BatchId | None = None
     base: int | None = None
     lost: int = 0
+    size: int = 0
 
 
 # -- writing -------------------------------------------------------------------------------------------------
@@ -146,12 +152,15 @@ def read(file: BinaryIO) -> Contents | None:
         UnsupportedFormatError: a newer version wrote it.
     """
     lines = _lines(file)
-    header = _header(next(lines, None))
+    first, end = next(lines, (None, 0))
+    header = _header(first)
     if header is None:
         return None
-    contents = Contents(header)
+    contents = Contents(header, size=end)
     unreadable = 0
-    for line in lines:
+    for line, end in lines:
+        if line is not None:
+            contents.size = end
         if line is None or not _take(contents, *line):
             unreadable += 1
         else:
@@ -159,15 +168,17 @@ def read(file: BinaryIO) -> Contents | None:
     return contents
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[bytes, bytes] | None]:
-    """Kind and payload of each record, None for one that the checksum does not fit."""
+def _lines(file: BinaryIO) -> Iterator[tuple[tuple[bytes, bytes] | None, int]]:
+    """Kind and payload of each record, None for one that the checksum does not fit; and where it ends."""
+    end = 0
     while line := file.readline(MAX_RECORD_BYTES):
+        end += len(line)
         checksum, _, text = line.removesuffix(b"\n").partition(b" ")
         if line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(text):
             kind, _, payload = text.partition(b" ")
-            yield kind, payload
+            yield (kind, payload), end
         else:
-            yield None
+            yield None, end
 
 
 def _header(line: tuple[bytes, bytes] | None) -> Header | None:
@@ -209,7 +220,7 @@ def _take(contents: Contents, kind: bytes, payload: bytes) -> bool:
             sealed = msgspec.json.decode(payload, type=_Seal)
             contents.batch = BatchId(sealed.writer, sealed.sequence)
         elif kind == b"attempt":
-            contents.base = msgspec.json.decode(payload, type=int)
+            contents.base = msgspec.json.decode(payload, type=_Count)
         else:
             return False
     except (InvalidValueError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -33,7 +33,7 @@ class GCSBackend(ReplicatedBackend):
 
     Raises:
         BackendUnavailableError: there is no such bucket, access to it is denied, or there are no credentials. A
-            store that cannot be reached is no error: `status` then says that nothing is loaded.
+            store that cannot be reached is no error: `Backend.status` then says that nothing is loaded.
         ConfigError: what was provided is not a client, or one that repeats requests by itself.
     """
 

@@ -36,7 +36,7 @@ class NoServerHere(RuntimeError):
 
 @contextmanager
 def gcs_server() -> Iterator[str]:
-    """Run a server, empty, on a free port of the loopback interface; its URL, which is an `endpoint-url`.
+    """Run a server, empty, on a free port of the loopback interface; its URL, which is an ``endpoint-url``.
 
     Raises:
         NoServerHere: there is none for this machine, or the extra ``testing`` is not installed.

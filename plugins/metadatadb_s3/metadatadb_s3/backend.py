@@ -33,7 +33,7 @@ class S3Backend(ReplicatedBackend):
 
     Raises:
         BackendUnavailableError: there is no such bucket, or access to it is denied. A store that cannot be
-            reached is no error: `status` then says that nothing is loaded.
+            reached is no error: `Backend.status` then says that nothing is loaded.
         ConfigError: there is no such profile, or the client is not set up as it must be.
     """
 

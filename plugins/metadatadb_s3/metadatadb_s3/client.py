@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, final
+from urllib.parse import urlsplit
 
 import boto3.session
 from botocore import exceptions as sdk
 from botocore.config import Config
 
 from metadatadb_core.errors import BackendUnavailableError, ConfigError, ConfigProblem
+from metadatadb_core.wording import without_credentials
 from metadatadb_s3.config import S3BackendConfig
 
 __all__ = ["S3Client", "borrow_client", "check_client", "client_config"]
@@ -73,6 +75,8 @@ def check_client(client: S3Client, config: S3BackendConfig, *, inherited: object
     if settings is None:
         raise _unfit(f"returned {type(client).__name__!r}, which is not a boto3 S3 client")
     problems = []
+    if _has_credentials(client):
+        problems.append("has a user or password in its endpoint, which the SDK repeats in every error")
     if client is inherited:
         problems.append("uses the connections of the process this one was forked from")
     if (settings.retries or {}).get("total_max_attempts") != 1:
@@ -169,5 +173,23 @@ def _make(config: S3BackendConfig) -> S3Client:
     except sdk.InvalidRegionError as error:
         raise ConfigError([ConfigProblem(f"not a region: {config.region!r}", attribute="region")]) from error
     except (sdk.BotoCoreError, ValueError) as error:
-        raise BackendUnavailableError(f"cannot make an S3 client: {error}", cause=error) from error
+        reason = f"cannot make an S3 client: {error}"
+        if (safe := without_credentials(reason)) != reason:
+            raise BackendUnavailableError(safe) from None  # what the SDK says would be shown with it
+        raise BackendUnavailableError(reason, cause=error) from error
+    if _has_credentials(client):
+        client.close()
+        raise ConfigError(
+            [
+                ConfigProblem(
+                    "the endpoint of the AWS configuration has a user or password in it",
+                    expected="credentials where boto3 finds them, and a URL such as http://minio.internal:9000",
+                )
+            ]
+        )
     return client
+
+
+def _has_credentials(client: S3Client) -> bool:
+    """Whether the endpoint has: the SDK repeats it in what it raises, and so in every log."""
+    return "@" in urlsplit(client.meta.endpoint_url).netloc

@@ -37,7 +37,8 @@ class S3BackendConfig(ReplicationConfig, kw_only=True):
 def _check_endpoint(text: str) -> None:
     try:
         url = urlsplit(text)
-        fits = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and "@" not in url.netloc
+        fits = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        fits = fits and not ("@" in url.netloc or url.query or url.fragment)
     except ValueError:  # a port that is no number
         fits = False
     if not fits:
@@ -47,7 +48,7 @@ def _check_endpoint(text: str) -> None:
                 ConfigProblem(
                     "wrong value for 'endpoint-url'",
                     attribute="endpoint-url",
-                    expected="a URL such as http://minio.internal:9000, with no user or password in it",
+                    expected="a URL such as http://minio.internal:9000, with no user, password or query in it",
                 )
             ]
         )

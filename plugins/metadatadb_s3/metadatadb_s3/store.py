@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, final
 
-from metadatadb_core.replication.object_store import Absent, ObjectInfo, StoredObject, Version
+from metadatadb_core.replication.object_store import Absent, ObjectInfo, StoredObject, Version, check_size
 from metadatadb_core.replication.outcomes import OutcomeUnknown
 from metadatadb_s3.client import S3Client
 from metadatadb_s3.faults import FAILURES, RequestKind, is_missing_key, outcome_of
@@ -41,7 +41,7 @@ class S3ObjectStore:
                 return None
             raise outcome_of(error, RequestKind.READ) from error
         return StoredObject(
-            body=_body(answer),
+            body=_body(key, answer),
             version=_version(answer),
             metadata=answer.get("Metadata", {}),
             modified=answer.get("LastModified"),
@@ -105,8 +105,9 @@ class S3ObjectStore:
             close()
 
 
-def _body(answer: Mapping[str, Any]) -> bytes:
+def _body(key: str, answer: Mapping[str, Any]) -> bytes:
     with closing(answer["Body"]) as stream:
+        check_size(key, answer.get("ContentLength", 0))
         try:
             body: bytes = stream.read()  # raises when it ends before the Content-Length that was announced
         except Exception as error:  # not all that the layers below raise here is wrapped by the SDK

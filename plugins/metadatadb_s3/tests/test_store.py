@@ -8,8 +8,10 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 
 import pytest
+from botocore.response import StreamingBody
 
 from metadatadb_core.config import Duration
+from metadatadb_core.replication import object_store
 from metadatadb_core.replication.object_store import ABSENT, Version
 from metadatadb_core.replication.outcomes import (
     Denied,
@@ -32,6 +34,25 @@ SLOW_DOWN = Answer(503, b"<Error><Code>SlowDown</Code></Error>", {"Content-Type"
 
 def headers_of_last(proxy: FaultyProxy) -> dict[str, str]:
     return dict(proxy.received[-1].headers)
+
+
+def test_an_object_that_is_too_large_is_not_read(
+    store: S3ObjectStore, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its length is announced; nothing of the body is taken from the connection, and the next request goes well."""
+    store.put(KEY, b"x" * 1001, expect=ABSENT)
+    store.put("small", b"x" * 1000, expect=ABSENT)
+    monkeypatch.setattr(object_store, "MAX_OBJECT_BYTES", 1000)
+    read: list[object] = []
+    monkeypatch.setattr(StreamingBody, "read", lambda stream, amt=None: read.append(stream))
+    with pytest.raises(Rejected, match=r"\.metadata/app\.json has 1001 bytes"):
+        store.get(KEY)
+    monkeypatch.undo()
+    found = store.get("small")
+
+    assert [] == read
+    assert found is not None
+    assert 1000 == len(found.body)
 
 
 # -- what is sent ----------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class SQLiteBackend(ReplicatedBackend):
 
     Raises:
         BackendUnavailableError: the file cannot be made, read or written, or is not one of ours. One that is merely
-            busy is no error: `status` then says that nothing is loaded.
+            busy is no error: `Backend.status` then says that nothing is loaded.
     """
 
     def __init__(self, config: SQLiteBackendConfig) -> None:

@@ -12,7 +12,14 @@ from typing import Final, final
 
 import msgspec
 
-from metadatadb_core.replication.object_store import Absent, ObjectInfo, StoredObject, Version
+from metadatadb_core.replication.object_store import (
+    MAX_OBJECT_BYTES,
+    Absent,
+    ObjectInfo,
+    StoredObject,
+    Version,
+    check_size,
+)
 from metadatadb_core.replication.outcomes import NotModified
 from metadatadb_sqlite.channel import Channel
 from metadatadb_sqlite.config import Synchronous
@@ -24,9 +31,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 _NO_METADATA: Final[Mapping[str, str]] = {}
 
-# The body is not even read from the disk where the caller has it.
+# The body is not even read from the disk where the caller has it, or where it is too large to be read.
 _GET: Final = """
-SELECT version, modified, metadata, CASE version WHEN ? THEN NULL ELSE body END FROM objects WHERE key = ?
+SELECT version, modified, metadata, length(body), CASE WHEN version = ? OR length(body) > ? THEN NULL ELSE body END
+FROM objects WHERE key = ?
 """
 _INSERT: Final = """
 INSERT OR IGNORE INTO objects (version, modified, content_type, metadata, body, key) VALUES (?, ?, ?, ?, ?, ?)
@@ -64,16 +72,18 @@ class SQLiteObjectStore:
             Unavailable, Denied, Rejected: it cannot.
         """
         self._writes.write(lambda connection: connection.execute(_DELETE, ("", "")).rowcount == 0)
-        self._reads.read(lambda connection: connection.execute(_GET, ("", "")).fetchall())
+        self._reads.read(lambda connection: connection.execute(_GET, ("", 0, "")).fetchall())
 
     def get(self, key: str, *, unless: Version | None = None) -> StoredObject | None:
         """See `ObjectStore.get`."""
-        rows = self._reads.read(lambda connection: connection.execute(_GET, (unless, key)).fetchall())
+        wanted = (unless, MAX_OBJECT_BYTES, key)
+        rows = self._reads.read(lambda connection: connection.execute(_GET, wanted).fetchall())
         if not rows:
             return None
-        ((version, modified, metadata, body),) = rows
+        ((version, modified, metadata, size, body),) = rows
         if version == unless:
             raise NotModified("the object has not changed")
+        check_size(key, size)
         return StoredObject(
             body,
             Version(version),

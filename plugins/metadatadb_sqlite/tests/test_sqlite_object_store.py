@@ -13,11 +13,13 @@ from typing import Literal
 
 import pytest
 
+from metadatadb_core.replication import object_store
 from metadatadb_core.replication.object_store import ABSENT
-from metadatadb_core.replication.outcomes import Unavailable
+from metadatadb_core.replication.outcomes import NotModified, Rejected, Unavailable
 from metadatadb_core.testing.concurrency import run_together
 from metadatadb_core.testing.object_store_suite import MakeStores, ObjectStoreSuite
 from metadatadb_sqlite import database
+from metadatadb_sqlite import store as sqlite_store
 from metadatadb_sqlite.store import SQLiteObjectStore
 
 
@@ -43,9 +45,10 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
-def test_only_its_owner_can_read_the_file_and_its_companions(path: Path) -> None:
+@pytest.mark.parametrize("umask", [0, 0o022], ids=oct)
+def test_only_its_owner_can_read_the_file_and_its_companions(path: Path, umask: int) -> None:
     """State is as private as its owner can make it, whatever the umask allows."""
-    before = os.umask(0)
+    before = os.umask(umask)
     try:
         with closing(SQLiteObjectStore(path)) as store:
             store.put("k", b"secret", expect=ABSENT)
@@ -54,6 +57,26 @@ def test_only_its_owner_can_read_the_file_and_its_companions(path: Path) -> None
         os.umask(before)
 
     assert {"meta.db": 0o600, "meta.db-wal": 0o600, "meta.db-shm": 0o600} == modes
+
+
+def test_an_object_that_is_too_large_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite knows its length without its body; the version that one has is not modified whatever its length."""
+    with closing(SQLiteObjectStore(path)) as store:
+        version = store.put("large", b"x" * 1001, expect=ABSENT)
+        store.put("small", b"x" * 1000, expect=ABSENT)
+        bodies: list[object] = []
+        monkeypatch.setattr(sqlite_store, "MAX_OBJECT_BYTES", 1000)
+        monkeypatch.setattr(sqlite_store, "check_size", lambda key, size: bodies.append((key, size)))
+        large, small = store.get("large"), store.get("small")
+        monkeypatch.undo()
+        monkeypatch.setattr(object_store, "MAX_OBJECT_BYTES", 1000)
+        with pytest.raises(Rejected, match="large has 1001 bytes"):
+            store.get("large")
+        with pytest.raises(NotModified):
+            store.get("large", unless=version)
+
+    assert [("large", 1001), ("small", 1000)] == bodies
+    assert (None, b"x" * 1000) == (large and large.body, small and small.body)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")

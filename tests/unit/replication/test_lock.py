@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from metadatadb_core.replication import ABSENT, OutcomeUnknown, PreconditionFailed, StoredObject, Unavailable, Version
-from metadatadb_core.replication.lock import Held, Lock, lock_key
+from metadatadb_core.replication.lock import Held, Lock, lock_body, lock_key
 from metadatadb_core.replication.requests import Delete, Get, OutOfTime, Put, Wait
 from metadatadb_core.testing.object_store import FAILURES, Bucket, Fault, MemoryObjectStore, etag
 from tests.support.engine import LOCK, TTL, FakeTime, Round, environment
@@ -295,6 +295,30 @@ def test_a_ttl_that_is_none_does_not_count(bucket: Bucket, time: FakeTime, ttl: 
     """What claims no sensible TTL is waited for as long as ours."""
     bucket.write(LOCK, json.dumps({"nonce": "x", "ttl": ttl}).encode())
 
+    assert TTL <= waited_until_taken(Contender(bucket, time, "b"), time) <= TTL + 0.5
+
+
+@pytest.mark.parametrize("ttl", [1e300, 10**400, 25 * 3600], ids=["float", "int", "hours"])
+def test_nobody_waits_longer_than_a_day_for_somebody_elses_lock(bucket: Bucket, time: FakeTime, ttl: float) -> None:
+    """A TTL beyond that is a mistake, or is to block everyone."""
+    bucket.write(LOCK, json.dumps({"nonce": "x", "ttl": ttl}).encode())
+    waiter = Contender(bucket, time, "b", ttl=4000.0)
+    before = time.now
+    round_ = waiter.acquire()
+    while isinstance(round_.request, (Put, Get, Wait)) and time.now < before + 3 * 86400:
+        time.advance(600.0)
+        round_.step()
+
+    assert round_.over
+    assert 86400 <= time.now - before <= 86400 + 3600
+
+
+def test_a_lock_that_is_longer_than_any_is_one_that_says_nothing(bucket: Bucket, time: FakeTime) -> None:
+    """Its body is not even decoded; it is waited for as long as ours."""
+    body = json.dumps({"nonce": "x", "ttl": 3600, "more": "x" * 5000}).encode()
+    bucket.write(LOCK, body)
+
+    assert {} == lock_body(bucket.objects[LOCK])
     assert TTL <= waited_until_taken(Contender(bucket, time, "b"), time) <= TTL + 0.5
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from metadatadb_core import ops
 from metadatadb_core.errors import CorruptStateError, UnsupportedFormatError
-from metadatadb_core.replication import ABSENT, Rejected, StoreFailure, Version
+from metadatadb_core.replication import ABSENT, Rejected, StoreFailure, Version, object_store, snapshot
+from metadatadb_core.replication.driver import Driver, Traffic
 from metadatadb_core.replication.requests import Delete, Get, Put
 from metadatadb_core.testing.object_store import FAILURES, Bucket, Delay, Fault, etag
 from tests.support.engine import LOCK, PASSING, RECORD, STATE, TTL, FakeTime, Peer, Round, stored, stored_record
@@ -537,6 +538,60 @@ class TestBadState:
         peer.sync()
 
         assert ["restored", "a2"] == stored(bucket)["l"] == peer.entries
+
+    def test_a_state_that_is_too_large_is_not_read(
+        self, bucket: Bucket, time: FakeTime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By accident or malice it would take all the memory of every replica; reads go on, and nothing is lost."""
+        monkeypatch.setattr(object_store, "MAX_OBJECT_BYTES", 1000)
+        bucket.write(STATE, b'{"t":"%s"}' % (b"x" * 1000))
+        peer = Peer(bucket, time)
+        peer.append("mine")
+        driver = Driver(peer.store, lambda seconds: True, Traffic())
+        with pytest.raises(Rejected, match=r"\.metadata/ns\.json has 1008 bytes.*1000 are not read.*backup"):
+            driver.run(peer.layout.commit(peer.replica))
+
+        assert ["mine"] == peer.entries
+        assert (1, False) == (peer.replica.pending, LOCK in bucket.objects)
+
+    def test_a_state_that_would_be_too_large_is_not_written(
+        self, bucket: Bucket, time: FakeTime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No replica would read it. Nothing pending is lost, and once something was removed all of it goes in."""
+        monkeypatch.setattr(snapshot, "MAX_OBJECT_BYTES", 1000)
+        peer = Peer(bucket, time)
+        peer.append("small")
+        peer.sync()
+        before = bucket.objects[STATE].body
+        peer.apply(ops.ScalarSet("large", "x" * 1000))
+        for _ in range(2):
+            with pytest.raises(Rejected, match=r"would take \d+ bytes.*spread the rest over several namespaces"):
+                peer.sync()
+            assert (before, False) == (bucket.objects[STATE].body, LOCK in bucket.objects)
+        peer.append("more")
+        peer.apply(ops.ScalarDelete("large"))
+        peer.sync()
+
+        assert {"l": ["small", "more"]} == stored(bucket)
+        assert 0 == peer.replica.pending
+
+    def test_what_the_store_rejected_is_not_put_again_as_it_was(self, bucket: Bucket, time: FakeTime) -> None:
+        """It may have been too large for the store; what was removed since counts."""
+        peer = Peer(bucket, time)
+        peer.apply(ops.ScalarSet("large", "x" * 1000))
+        peer.store.faults.append(Fault("put", FAILURES["413"], key=STATE))
+        with pytest.raises(Rejected):
+            peer.sync()
+        peer.apply(ops.ScalarDelete("large"))
+        peer.append("more")
+        round_ = peer.commit()
+        round_.go_on_until(Put, STATE)
+        put = round_.request
+        round_.finish()
+
+        assert isinstance(put, Put)
+        assert "large" not in json.loads(put.body)
+        assert {"l": ["more"]} == stored(bucket)
 
     def test_a_truncated_body_is_a_failure_of_the_transport(self, bucket: Bucket, time: FakeTime) -> None:
         """A body that ended early is read again, and is not corruption."""

@@ -202,6 +202,19 @@ def test_a_child_has_a_spool_of_its_own(directory: Path) -> None:
     assert [] == kept(directory)
 
 
+def test_a_relative_directory_is_where_the_backend_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the program is when it writes."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    backend = spooled(Path("spool"), Bucket())
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    backend.apply(NS, ops.IntAdd("n", 1))
+    found = kept(tmp_path / "spool")
+    backend.close()
+
+    assert [1] == found
+
+
 def test_the_option_says_what_is_wrong_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty name, a policy that is none, a system without locks."""
     with pytest.raises(ConfigError, match="'spool' is empty"):

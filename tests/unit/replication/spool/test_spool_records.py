@@ -122,6 +122,31 @@ def test_any_payload_with_the_right_checksum_can_be_read(kind: bytes, payload: b
     assert TARGET == contents.header.target
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (b"seal", b'{"writer":"w","sequence":-1}'),
+        (b"seal", b'{"writer":"w","sequence":9007199254740993}'),
+        (b"seal", b'{"writer":"w","sequence":1%s}' % (b"0" * 30)),
+        (b"attempt", b"-1"),
+        (b"attempt", b"1%s" % (b"0" * 30)),
+    ],
+)
+def test_a_number_that_the_record_cannot_hold_is_unreadable(kind: bytes, payload: bytes) -> None:
+    """Written into the state, it would make the namespace unreadable for everyone."""
+    contents = read(written(records._line(kind, payload), records.operations(added(1))))
+
+    assert (None, None, 1) == (contents.batch, contents.base, contents.lost)
+
+
+def test_what_is_whole_is_told_from_what_was_cut_short() -> None:
+    """Whoever goes on with the file writes over the latter, and not over a record that he does not understand."""
+    whole = written(records.operations(added(1)), records._line(b"new", b"?"))
+    contents = read(whole + records.operations(added(2))[:-5])
+
+    assert len(whole) == contents.size
+
+
 def test_a_payload_nested_without_end_is_unreadable() -> None:
     """It does not exhaust the stack."""
     line = records._line(b"ops", b"[" * 200_000)

@@ -469,6 +469,68 @@ class TestDamage:
         assert [path.with_suffix(".damaged")] == machine.files()
         assert "lost 1 records" in caplog.text
 
+    @pytest.mark.parametrize("torn", [1, 20, 40], ids="{} bytes".format)
+    def test_a_torn_tail_does_not_hide_the_seal_of_an_heir(self, machine: Machine, torn: int) -> None:
+        """The heir sends what it recovered and dies; the next one knows under which id, and nothing counts twice."""
+        first = machine.start("a")
+        first.append("one")
+        die(first)
+        (path,) = machine.files()
+        with path.open("ab") as file:
+            file.write(records.operations([ops.ListAppend("l", "cut short")])[:torn])
+        second = machine.start("b")
+        run(second.commit(), 3, answered=False)  # the put took effect, and nobody learnt of it
+        die(second)
+        machine.time.advance(1000)
+        machine.start("c").sync()
+
+        assert ["one"] == stored(machine.bucket)["l"]
+        assert [] == machine.files()
+
+    def test_a_damaged_file_is_recovered_again_when_its_heir_dies(self, machine: Machine) -> None:
+        """That it was kept to be looked at already is no reason to leave it."""
+        first = machine.start("a")
+        for entry in ("one", "two", "three"):
+            first.append(entry)
+        die(first)
+        (path,) = machine.files()
+        path.write_bytes(path.read_bytes().replace(b"two", b"twx"))
+        die(machine.start("b"))
+        machine.start("c").sync()
+
+        assert ["one", "three"] == stored(machine.bucket)["l"]
+        assert [path.with_suffix(".damaged")] == machine.files()
+
+    def test_a_copy_of_a_sealed_file_does_not_count(self, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+        """Somebody saved the file under another name, beside it."""
+        first = machine.start("a")
+        first.append("one")
+        first.commit().go_on_until(Put, STATE)
+        die(first)
+        (path,) = machine.files()
+        copy = path.with_name(f"{NS}.00000000000000000009-copy{SUFFIX}")
+        copy.write_bytes(path.read_bytes())
+        machine.time.advance(1000)
+        machine.start("b").sync()
+
+        assert ["one"] == stored(machine.bucket)["l"]
+        assert "is a copy of" in caplog.text
+        assert 1 == len(machine.files())
+
+    def test_a_pipe_is_left_where_it_is(self, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+        """Reading it would not come to an end, for those who only look into the directory as well."""
+        machine.directory.mkdir(parents=True)
+        path = machine.directory / f"{NS}.0-0{SUFFIX}"
+        os.mkfifo(path)
+        peer = machine.start("a")
+        peer.append("one")
+        peer.sync()
+        (leftover,) = leftovers(machine.directory)
+
+        assert [path] == machine.files()
+        assert "no regular file" in caplog.text
+        assert "no regular file" in str(leftover.problem)
+
     @pytest.mark.parametrize("content", [b"", b"hello\n", records._line(b"spool", b'{"format":2}')])
     def test_what_is_no_spool_file_is_left_where_it_is(
         self, machine: Machine, caplog: pytest.LogCaptureFixture, content: bytes

@@ -1,0 +1,5 @@
+"""``python -m metadatadb_core.cli``."""
+
+from metadatadb_core.cli import main
+
+main()

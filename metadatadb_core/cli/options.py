@@ -1,0 +1,76 @@
+"""What commands have in common on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from metadatadb_core.backend import check_namespace
+from metadatadb_core.errors import InvalidNamespaceError
+
+__all__ = [
+    "TARGET_VARIABLE",
+    "check_namespace_word",
+    "command",
+    "examples",
+    "json_option",
+    "namespace_argument",
+    "target_argument",
+    "target_option",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TARGET_VARIABLE = "METADATADB_TARGET"
+
+
+def examples(*lines: str) -> str:
+    """What stands below the help of a command: how it is typed."""
+    return "\n".join(["\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  $ {line}" for line in lines)])
+
+
+def command(name: str, *lines: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command called `name`; its docstring is its help, with `lines` as examples below."""
+    return click.command(name, epilog=examples(*lines))
+
+
+def json_option(function: F) -> F:
+    """``--json``. That it stands on the command line is what `Output` goes by, also where nothing else is right."""
+    return click.option(
+        "--json", is_flag=True, expose_value=False, help="Print JSON, for programs; errors too, on stderr."
+    )(function)
+
+
+def target_option(function: F) -> F:
+    """``--target``, or the environment variable METADATADB_TARGET."""
+    return click.option(
+        "-t",
+        "--target",
+        required=True,
+        envvar=TARGET_VARIABLE,
+        show_envvar=True,
+        metavar="URL|FILE",
+        help="The store: a URL such as s3://bucket, or an HCL file.",
+    )(function)
+
+
+def target_argument(name: str = "target") -> Callable[[F], F]:
+    """A store as an argument, for commands that are about one, or more than one."""
+    return click.argument(name, metavar=name.upper())
+
+
+def namespace_argument(function: F) -> F:
+    """A namespace; ``""`` is the root namespace."""
+    return click.argument("namespace", callback=check_namespace_word)(function)
+
+
+def check_namespace_word(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no name of a namespace, before any store is asked about it."""
+    if value is not None:
+        try:
+            check_namespace(value)
+        except InvalidNamespaceError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+    return value

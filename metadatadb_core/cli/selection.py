@@ -1,0 +1,50 @@
+"""Which namespaces a command is about: all of a store, or those that are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+import click
+
+from metadatadb_core.backend import check_namespace
+from metadatadb_core.cli.failures import Refusal
+from metadatadb_core.cli.wording import name_text
+from metadatadb_core.errors import InvalidNamespaceError
+
+__all__ = ["check_found", "only_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def only_option(function: F) -> F:
+    """``-n NAMESPACE``, as often as one likes; the parameter is `only`, empty for all namespaces."""
+    return click.option(
+        "-n",
+        "--namespace",
+        "only",
+        multiple=True,
+        metavar="NAMESPACE",
+        callback=_checked,
+        help="Only this namespace, '' being the root; may be given more than once.",
+    )(function)
+
+
+def _checked(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> frozenset[str]:
+    for name in names:
+        try:
+            check_namespace(name)
+        except InvalidNamespaceError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+    return frozenset(names)
+
+
+def check_found(only: Collection[str], found: Collection[str], where: str) -> None:
+    """Refuse to go on without a namespace that was named.
+
+    Raises:
+        Refusal: one of `only` is not among `found`.
+    """
+    missing = sorted(map(name_text, set(only) - set(found)))
+    if missing:
+        raise Refusal(f"{where} holds no {', '.join(missing)}; see what it holds with metadatadb namespaces")

@@ -1,0 +1,69 @@
+"""What a command is given: where it prints, and how it opens a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Final, TypeVar
+
+import click
+
+from metadatadb_core.cli.output import Output
+from metadatadb_core.cli.targets import OpenTarget, open_target
+from metadatadb_core.cli.waiting import apart, interrupts
+
+__all__ = ["CONNECT_SECONDS", "Session", "pass_session"]
+
+R = TypeVar("R")
+
+CONNECT_SECONDS: Final = 4.0
+"""So that whoever asks an unreachable store is told so within five seconds, with what it takes to start."""
+
+
+@dataclass
+class Session:
+    """One run of the command.
+
+    Attributes:
+        output: where it prints.
+        connect_timeout: seconds a store may take for its first answer.
+    """
+
+    output: Output
+    connect_timeout: float = CONNECT_SECONDS
+
+    @contextmanager
+    def open(self, target: str, *, spool: Path | None = None) -> Iterator[OpenTarget]:
+        """Open a URL or HCL file, and see that the store answers; closed when the block ends.
+
+        Args:
+            target: a URL or the path of an HCL file.
+            spool: a spool directory to take leftovers from; None is none, whatever the target says.
+
+        Raises:
+            ConfigError, BackendNotFoundError, PluginError: as `metadatadb_core.connect`.
+            BackendUnavailableError: the store denies access, or gave no answer in time.
+            Refusal: the backend cannot be opened for another reason.
+        """
+        opened = open_target(target, limit=self.connect_timeout, spool=spool)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def uninterrupted(self, task: Callable[[Event], R], *, busy: str | None = None) -> R:
+        """What `task` returns or raises; Ctrl-C does not break it off, but asks it to come to an end.
+
+        Args:
+            task: soon after its event is set it returns or raises, with nothing half done.
+            busy: what is under way, for a terminal; None where the task shows that itself.
+        """
+        shown = self.output.busy(busy) if busy is not None else nullcontext()
+        with interrupts(lambda: self.output.note("ending; Ctrl-C again ends on the spot")) as stop, shown:
+            return apart(lambda: task(stop))
+
+
+pass_session = click.make_pass_decorator(Session)
