@@ -7,6 +7,7 @@ A bare ``nox`` runs what CI runs. Arguments after ``--`` go to the tool a sessio
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def install(session: nox.Session, *groups: str, workspace: bool = True) -> None:
     """Install the tools of `groups`, and every distribution of the workspace in place."""
     requirements = list(nox.project.dependency_groups(PYPROJECT, *groups))
     if workspace:
-        requirements += ["-e", ".[testing]"]
+        requirements += ["-e", ".[cli,testing]"]
         for plugin in PLUGINS:
             requirements += ["-e", f"./{plugin.relative_to(ROOT).as_posix()}"]
     session.install(*requirements)
@@ -79,6 +80,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in docs/_build; a dead link or a public name that is not documented ends it."""
+    install(session, "docs")
+    strict = ("--fail-on-warning", "--keep-going", "--nitpicky")
+    session.run("sphinx-build", "--builder", "html", *strict, "docs", "docs/_build", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """The main job on real input: index the standard library, and check every total.
 
@@ -114,3 +123,12 @@ def crash(session: nox.Session) -> None:
     """Processes that are killed by the hundred, with and without a spool; ``-- --kills 1000`` for more."""
     install(session, "demo", "s3")
     session.run("python", "-m", "tests.crash", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """All that reads foreign bytes, led by coverage; ``-- --seconds 3600``, ``--target hcl``, ``--replay FILE``."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        session.skip("there is atheris for Linux on x86-64 only; the suite tries the same targets without it")
+    install(session, "test", "fuzz")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
