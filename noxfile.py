@@ -115,7 +115,7 @@ def soak(session: nox.Session) -> None:
 def simulate(session: nox.Session) -> None:
     """Random histories of many replicas with every fault, one seed each; ``-- --seeds 100000`` tries more."""
     install(session)
-    session.run("python", "-m", "tests.simulation", *(session.posargs or ["--seeds", "20000"]))
+    session.run("python", "-m", "tests.simulation", *(session.posargs or ["--seeds", "40000"]))
 
 
 @nox.session

@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from metadatadb_core.errors import UnsafeStoreError
-from metadatadb_core.replication import Denied, OutcomeUnknown, Rejected
+from metadatadb_core.replication import Denied, OutcomeUnknown, PreconditionFailed, Rejected
 from metadatadb_core.replication.probe import probe
-from metadatadb_core.replication.requests import OutOfTime, Wait
+from metadatadb_core.replication.requests import Delete, OutOfTime, Wait
 from metadatadb_core.testing.object_store import FAILURES, Bucket, Fault, MemoryObjectStore
 from tests.support.engine import FakeTime, Round, environment
 
@@ -121,3 +121,15 @@ def test_a_probe_out_of_time_leaves_nothing_behind(time: FakeTime) -> None:
         round_.finish()
 
     assert {} == store.bucket.objects
+
+
+def test_a_delete_that_was_refused_and_done_all_the_same_is_not_enforced(time: FakeTime) -> None:
+    """Something on the way repeats a delete, and hands on that there was nothing more to delete."""
+    store = MemoryObjectStore(Bucket(ignores={"delete"}))
+    steps = probing(store, time)
+    while not isinstance(steps.request, Delete):
+        steps.step()
+    store.delete(steps.request.key, expect=steps.request.expect)
+    steps.throw(PreconditionFailed("there is nothing to delete"))
+
+    assert not steps.finish()
