@@ -1,7 +1,7 @@
 """The only door: every check, build and demonstration of this workspace is a session here.
 
 A bare ``nox`` runs what CI runs. Arguments after ``--`` go to the tool a session runs:
-``nox -s tests -- tests/unit -k codec``, ``nox -s soak -- --seconds 600``, ``nox -s demo -- --files 100``.
+``nox -s tests -- tests/unit -k codec``, ``nox -s soak -- --minutes 10``, ``nox -s demo -- --files 100``.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def packaging(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The whole test suite, in random order, on all cores; arguments choose a part of it."""
     install(session, "test")
-    session.run("pytest", "-n", "auto", "--dist", "worksteal", *session.posargs)
+    workers = (os.cpu_count() or 1) + 1  # at any time some wait, for a server or for a process
+    session.run("pytest", "-n", str(workers), "--dist", "worksteal", *session.posargs)
 
 
 @nox.session

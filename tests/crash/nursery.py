@@ -18,7 +18,7 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -29,11 +29,13 @@ from tests.crash.life import NAMESPACE, live
 
 __all__ = ["Findings"]
 
+Milestone: TypeAlias = Literal["birth", "begun", "acknowledged"]
+
 _AT_ONCE: Final = 3
 _SHORTEST_LIFE_SECONDS: Final = 0.002
 _LONGEST_LIFE_SECONDS: Final = 0.3
-_FROM_BIRTH_CHANCE: Final = 0.2
-_BIRTH_SECONDS: Final = 30.0
+_MILESTONES: Final[dict[Milestone, float]] = {"birth": 0.2, "begun": 0.4, "acknowledged": 0.4}
+_MILESTONE_SECONDS: Final = 30.0
 _AFTERLIFE_SECONDS: Final = 120.0
 
 
@@ -68,13 +70,13 @@ class _Life:
         number: its row in the account.
         process: its id.
         span: for how many seconds it may live.
-        from_birth: whether that counts from its birth, so that it may die before it writes; or from its first write.
+        since: from when on: its birth, so that it may die before it writes, or its first write of that kind.
     """
 
     number: int
     process: int
     span: float
-    from_birth: bool
+    since: Milestone
 
 
 def _begin(url: str, number: int, account: Account, chance: random.Random) -> _Life:
@@ -87,12 +89,13 @@ def _begin(url: str, number: int, account: Account, chance: random.Random) -> _L
         except BaseException:
             traceback.print_exc()
         os._exit(1)
-    return _Life(number, process, span, chance.random() < _FROM_BIRTH_CHANCE)
+    (since,) = chance.choices(list(_MILESTONES), list(_MILESTONES.values()))
+    return _Life(number, process, span, since)
 
 
 def _end(life: _Life, account: Account, findings: Findings) -> None:
-    deadline = time.monotonic() + _BIRTH_SECONDS
-    while not life.from_birth and not account.promises(life.number).begun and time.monotonic() < deadline:
+    deadline = time.monotonic() + _MILESTONE_SECONDS
+    while not _reached(life.since, account.promises(life.number)) and time.monotonic() < deadline:
         time.sleep(_SHORTEST_LIFE_SECONDS)
     time.sleep(life.span)
     os.kill(life.process, signal.SIGKILL)
@@ -100,6 +103,10 @@ def _end(life: _Life, account: Account, findings: Findings) -> None:
     findings.kills += 1
     if status != -signal.SIGKILL:
         findings.odd.append(f"life {life.number} ended by itself, with status {status}")
+
+
+def _reached(milestone: Milestone, promises: Promises) -> bool:
+    return {"birth": True, "begun": promises.begun > 0, "acknowledged": promises.acknowledged > 0}[milestone]
 
 
 def run(url: str, kills: int, seed: int) -> Findings:

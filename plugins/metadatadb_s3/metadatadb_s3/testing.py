@@ -7,6 +7,7 @@ requests are served one at a time, so that conditions hold under a race as they 
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -61,23 +62,32 @@ def moto_credentials() -> Iterator[None]:
 def _serve(host: str) -> None:
     import logging
 
-    from moto.server import ThreadedMotoServer
+    from moto.moto_server.werkzeug_app import create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Handler(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept, as those of S3 are
+        disable_nagle_algorithm = True
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(host, 0, verbose=False)
-    server.start()
-    assert server._server is not None
-    server._server.app = _one_at_a_time(server._server.app)
-    _, port = server.get_host_and_port()
-    print(f"http://{host}:{port}", flush=True)  # noqa: T201 - the parent reads it
+    server = make_server(host, 0, _one_at_a_time(create_backend_app("s3")), threaded=True, request_handler=Handler)
+    threading.Thread(target=server.serve_forever).start()
+    print(f"http://{host}:{server.port}", flush=True)  # noqa: T201 - the parent reads it
     sys.stdin.read()
-    server.stop()
+    server.shutdown()
 
 
 def _one_at_a_time(app: Callable[..., Any]) -> Callable[..., list[bytes]]:
     turn = threading.Lock()
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        # A request that stays under way must not hold up the others, and one that never arrives whole is no request.
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length)
+        if len(body) < length:
+            start_response("400 Bad Request", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>IncompleteBody</Code></Error>"]
+        environ["wsgi.input"] = io.BytesIO(body)
         with turn:
             return list(app(environ, start_response))
 

@@ -24,7 +24,7 @@ CONTESTS = 40
 KILLS = 12
 
 WORKER = """
-import hashlib, os, sys
+import hashlib, os, sys, time
 from pathlib import Path
 from metadatadb_sqlite.store import SQLiteObjectStore
 from metadatadb_core.replication.object_store import ABSENT
@@ -73,7 +73,7 @@ store.close()
 # Numbered bodies of changing size, each with its own digest, so that a torn one shows; a number is said only once
 # its put was acknowledged.
 WRITE_FOREVER = """
-key = sys.argv[3]
+key, pause = sys.argv[3], float(sys.argv[4])
 say("ready")
 number = 0
 found = persistently(lambda: store.get(key))
@@ -86,6 +86,7 @@ while True:
     body = hashlib.sha256(payload).hexdigest().encode() + payload
     version = persistently(lambda: store.put(key, body, expect=version))
     say(number)
+    time.sleep(pause)
 """
 
 
@@ -176,11 +177,11 @@ def check(path: Path, key: str, acknowledged: int) -> None:
 def test_a_killed_process_tears_and_loses_nothing(path: Path, synchronous: str) -> None:
     """Killed in the middle of whatever it was doing, many times over; the other process on the file goes on."""
     chance = random.Random(20260101)
-    with worker(WRITE_FOREVER, path, synchronous, "survivor") as survivor:
+    with worker(WRITE_FOREVER, path, synchronous, "survivor", 0.002) as survivor:
         assert "ready" == next_line(survivor)
         last = 0
         for _ in range(KILLS):
-            with worker(WRITE_FOREVER, path, synchronous, "victim") as victim:
+            with worker(WRITE_FOREVER, path, synchronous, "victim", 0) as victim:
                 assert "ready" == next_line(victim)
                 said = [int(next_line(victim)) for _ in range(chance.randrange(1, 25))]
                 victim.send_signal(signal.SIGKILL)
@@ -200,7 +201,7 @@ def test_a_process_that_is_killed_while_it_makes_the_file_leaves_a_usable_one(tm
     chance = random.Random(20260102)
     for turn in range(KILLS):
         path = tmp_path / f"{turn}.db"
-        with worker(WRITE_FOREVER, path, "full", "victim") as victim:
+        with worker(WRITE_FOREVER, path, "full", "victim", 0) as victim:
             assert "ready" == next_line(victim)
             # A number of looks at the file instead of a number of microseconds.
             for _ in range(chance.randrange(0, 6000)):
