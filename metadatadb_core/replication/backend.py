@@ -245,7 +245,7 @@ class ReplicatedBackend(Backend):
         if self._spool_directory is None:
             return NO_SPOOL
         target = Target(self._name, config.prefix, namespace)
-        return DirectorySpool(self._spool_directory, target, config.spool_fsync, self._environment.new_id)
+        return DirectorySpool(self._spool_directory, target, config.spool_fsync, self._environment)
 
     def _task(self, syncer: Syncer) -> Callable[[], float]:
         config, environment = self._config, self._environment

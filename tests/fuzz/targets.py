@@ -232,7 +232,7 @@ def _spool_directory(data: bytes) -> None:
             (directory / f"ns.{number:020d}-0000-00000001.spool").write_bytes(file[:kept])
         taken = []
         for _ in range(3):
-            spool = DirectorySpool(directory, SpoolTarget("store", "", "ns"), "never", env.new_id)
+            spool = DirectorySpool(directory, SpoolTarget("store", "", "ns"), "never", env)
             taken.append(spool.recover())
             spool.abandon()
 

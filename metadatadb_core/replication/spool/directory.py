@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final, Literal, TypeAlias, final
 
 from metadatadb_core.errors import SpoolError, UnsupportedFormatError
 from metadatadb_core.ops import Op
+from metadatadb_core.replication.environment import Environment
 from metadatadb_core.replication.record import BatchId
 from metadatadb_core.replication.spool import records
 from metadatadb_core.replication.spool.contract import Recovered
@@ -46,18 +46,23 @@ class DirectorySpool:
         directory: where the files are; made, for this user only, if it is not there.
         target: whose ops they are.
         fsync: when what is acknowledged is synced.
-        new_id: makes writer ids.
+        environment: makes writer ids, and says when a process began.
     """
 
-    def __init__(self, directory: Path, target: Target, fsync: Fsync, new_id: Callable[[], str]) -> None:
+    def __init__(self, directory: Path, target: Target, fsync: Fsync, environment: Environment) -> None:
         self._directory = directory
         self._target = target
         self._fsync = fsync
-        self._new_id = new_id
+        self._environment = environment
         self._begin()
 
+    def _name_run(self, earliest: int) -> str:
+        """A name for our files: those of processes that begin later sort after it, and none is called the same."""
+        began = max(int(self._environment.wall() * 1e9), earliest)
+        return f"{began:020d}-{self._environment.new_id()}"
+
     def _begin(self) -> None:
-        self._run = _run(time.time_ns())
+        self._run = self._name_run(0)
         self._count = 0
         self._current: SpoolFile | None = None
         self._comfortable = _COMFORTABLE_BYTES
@@ -84,7 +89,7 @@ class DirectorySpool:
         return SpoolFile.create(path, self._opening() + record)
 
     def _opening(self) -> bytes:
-        return records.opening(self._target, os.getpid(), datetime.now(UTC).isoformat())
+        return records.opening(self._target, os.getpid(), datetime.fromtimestamp(self._environment.wall(), UTC).isoformat())
 
     @property
     def outgrown(self) -> bool:
@@ -183,7 +188,7 @@ class DirectorySpool:
         if recovered:
             # Should we die too, what we inherit comes before what is ours, whatever the clock says.
             newest = max(map(_began, (file.path for file in self._sealed.values())))
-            self._run = _run(max(time.time_ns(), newest + 1))
+            self._run = self._name_run(newest + 1)
             ops = sum(len(batch.ops) for batch in recovered)
             _log.warning("namespace %r: %d ops of processes that died are recovered", self._target.namespace, ops)
         return recovered
@@ -209,7 +214,7 @@ class DirectorySpool:
                 return None
             batch = contents.batch
             if batch is None:
-                batch = BatchId(self._new_id(), 1)
+                batch = BatchId(self._environment.new_id(), 1)
                 file.append(records.seal(batch))
             if batch in self._sealed:
                 raise SpoolError(str(path), reason=f"it is a copy of {self._sealed[batch].path}")
@@ -223,11 +228,6 @@ class DirectorySpool:
 def _stem(target: Target) -> str:
     """What the names of a namespace's files begin with; the root namespace is one that nobody can call so."""
     return (target.namespace or "_root")[:_NAME_LENGTH]
-
-
-def _run(began: int) -> str:
-    """A name for the files of one process: those that began later sort after it, and none is called the same."""
-    return f"{began:020d}-{secrets.token_hex(4)}"
 
 
 def _began(path: Path) -> int:

@@ -301,7 +301,7 @@ def test_a_spool_that_is_no_directory_fails(tmp_path: Path) -> None:
 
 def test_what_a_living_process_holds_is_fine_and_what_a_dead_one_left_is_not(tmp_path: Path) -> None:
     """The living one will flush it; of the dead one's the ops are counted, and what was damaged is told."""
-    spool = DirectorySpool(tmp_path, Target("s3://builds", "", "git"), "never", lambda: "held")
+    spool = DirectorySpool(tmp_path, Target("s3://builds", "", "git"), "never", Environment())
     spool.append([ops.IntAdd("n", 1), ops.IntAdd("n", 2)])
     (living,) = check_spool("spool", str(tmp_path))
     (file,) = tmp_path.iterdir()

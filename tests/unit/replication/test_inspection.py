@@ -19,7 +19,7 @@ from metadatadb_core.replication import Denied, NotModified, Unavailable
 from metadatadb_core.replication.inspection import list_namespaces, ping, read_lock, read_state
 from metadatadb_core.replication.spool import LOCKS_WORK, DirectorySpool, Target
 from metadatadb_core.testing.object_store import FAILURES, Bucket, Fault, MemoryObjectStore
-from tests.support.engine import LOCK, NS, STATE, FakeTime, Peer, backend_over
+from tests.support.engine import LOCK, NS, STATE, FakeTime, Peer, backend_over, environment
 from tests.unit.replication.conftest import OpenBackend
 
 
@@ -218,8 +218,10 @@ def test_what_a_dead_process_never_sent_is_pending_and_not_unresolved(shared_buc
     """It is sealed, so that it is sent under one id, and that is all."""
 
     def start(name: str) -> Peer:
-        spool = DirectorySpool(tmp_path, Target("memory store", "", NS), "never", lambda: f"{name}-recovered")
-        return Peer(shared_bucket, FakeTime(), name, spool=spool)
+        time = FakeTime()
+        target = Target("memory store", "", NS)
+        spool = DirectorySpool(tmp_path, target, "never", environment(time, f"{name}-recovered"))
+        return Peer(shared_bucket, time, name, spool=spool)
 
     dead = start("a")
     dead.add()
