@@ -116,7 +116,8 @@ def soak(session: nox.Session) -> None:
 def simulate(session: nox.Session) -> None:
     """Random histories of many replicas with every fault, one seed each; ``-- --seeds 100000`` tries more."""
     install(session)
-    session.run("python", "-m", "tests.simulation", *(session.posargs or ["--seeds", "40000"]))
+    for arguments in [session.posargs] if session.posargs else [["--seeds", "30000"], ["--spool", "--seeds", "4000"]]:
+        session.run("python", "-m", "tests.simulation", *arguments)
 
 
 @nox.session

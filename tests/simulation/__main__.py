@@ -22,7 +22,9 @@ def main() -> int:
     """Run what the command line says; 1 if a history failed."""
     arguments = _parse()
     logging.getLogger("metadatadb").setLevel(logging.CRITICAL)
-    options = Search(arguments.first, arguments.seeds, arguments.steps, arguments.jobs, arguments.without)
+    without: int | None = arguments.without
+    spooled = arguments.spool or (without is not None and MUTATIONS[without - 1].spooled)
+    options = Search(arguments.first, arguments.seeds, arguments.steps, arguments.jobs, without, spooled)
     if arguments.replay is not None:
         return _replay(arguments.replay, options, whole=arguments.whole)
     begun = time.perf_counter()
@@ -48,6 +50,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="how long each is (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="on how many cores (default: all)")
+    parser.add_argument("--spool", action="store_true", help="give every process a spool, and let machines die too")
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell the history of this seed, shrunk if it fails")
     parser.add_argument("--whole", action="store_true", help="tell what is replayed as it is")
     parser.add_argument(
@@ -77,7 +80,7 @@ def _progress(seeds: int) -> Callable[[Tally], None]:
 
 
 def _replay(seed: int, options: Search, *, whole: bool) -> int:
-    profile, steps = draw(seed, options.steps)
+    profile, steps = draw(seed, options.steps, spooled=options.spooled)
     with options.mutated():
         failure = run(seed, profile, steps)
         if failure is None:
@@ -98,7 +101,8 @@ def _tell(failure: Failure) -> None:
 def _command(seed: int, options: Search) -> str:
     steps = "" if options.steps == STEPS else f" --steps {options.steps}"
     without = "" if options.without is None else f" --without {options.without}"
-    return f"python -m tests.simulation --replay {seed}{steps}{without}"
+    spool = " --spool" if options.spooled else ""
+    return f"python -m tests.simulation --replay {seed}{steps}{without}{spool}"
 
 
 def _say(text: str) -> None:

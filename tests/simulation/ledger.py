@@ -45,7 +45,7 @@ class Writer:
         resolved: how many of them it may know to be durable, by what it has read and been answered.
         promised: how many of them a flush said to be durable.
         epoch: the epoch of the value the last promise was about.
-        lives: whether it may still flush what it applied.
+        lives: whether what it applied is still to be flushed, by itself or by whoever inherits its spool.
         locking: the nonce of the lock that its round uses, from the lock's first put to the end of the round.
     """
 
@@ -62,12 +62,22 @@ class Writer:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Claim:
-    """What a put of the state object has to mean: what its writer did from `start` to `end`, on top of what it read."""
+    """What a put of the state object has to mean.
+
+    Attributes:
+        writer: who puts it.
+        parts: whose applies it adds to what was read, in order: from which one on, and up to which.
+        seen: the highest commit counter that its writer has seen.
+    """
 
     writer: Writer
-    start: int
-    end: int
+    parts: tuple[tuple[Writer, int, int], ...]
     seen: int
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether any of that may or may not have taken effect, for all that is known."""
+        return any(end > writer.resolved for writer, _, end in self.parts)
 
 
 @final
@@ -146,25 +156,26 @@ class Ledger:
         """A replica's put of the state object took effect."""
         before = self.head
         names, record = read_state(body)
-        writer, start, end = claim.writer, claim.start, claim.end
-        done = before.durable.get(writer)
-        if done is None:
-            done = 0 if before.epoch == 0 else start
-        # After a reset a writer goes on from what it knew to be durable once, wherever that is now.
-        if done != start and (before.epoch == 0 or start < done):
-            raise Violation(f"{writer.name} stores its applies from {start} on, and {done} of them are in already")
         expected = copy_names(before.names)
-        apply_groups(expected, writer.groups[start:end])
+        for writer, start, end in claim.parts:
+            done = before.durable.get(writer)
+            if done is None:
+                done = 0 if before.epoch == 0 else start
+            # After a reset a writer goes on from what it knew to be durable once, wherever that is now.
+            if done != start and (before.epoch == 0 or start < done):
+                raise Violation(
+                    f"{claim.writer.name} stores applies of {writer.name} from {start} on, and {done} are in already"
+                )
+            apply_groups(expected, writer.groups[start:end])
         if (wrong := difference(expected, names)) is not None:
+            parts = " and ".join(f"{start} to {end} of {writer.name}" for writer, start, end in claim.parts)
             raise Violation(
-                f"{writer.name} stored {version}, which is not {before.version} with its applies {start} to {end}: "
-                f"{wrong}"
+                f"{claim.writer.name} stored {version}, which is not {before.version} with the applies {parts}: {wrong}"
             )
         check_total(names, f"the stored state {version}")
         self._check_record(before, record, claim)
-        return self._advance(
-            Entry(before.index + 1, version, names, {**before.durable, writer: end}, record, before.epoch)
-        )
+        durable = {**before.durable, **{writer: end for writer, _, end in claim.parts}}
+        return self._advance(Entry(before.index + 1, version, names, durable, record, before.epoch))
 
     def _check_record(self, before: Entry, record: Record, claim: Claim) -> None:
         name, known = claim.writer.name, before.record

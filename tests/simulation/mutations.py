@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 from unittest.mock import patch
 
@@ -26,6 +27,9 @@ from metadatadb_core.replication.record import BatchId, Record, Verdict
 from metadatadb_core.replication.replica import Replica
 from metadatadb_core.replication.requests import Delete, Get, Put, Request, Steps
 from metadatadb_core.replication.snapshot import SnapshotLayout
+from metadatadb_core.replication.spool import DirectorySpool
+from metadatadb_core.replication.spool import file as file_module
+from metadatadb_core.replication.spool.file import SpoolFile
 from metadatadb_core.state import NamespaceState
 from tests.simulation.store import LOCK, STATE, SimulatedStore
 
@@ -42,12 +46,14 @@ class Mutation:
         without: what it does instead.
         within: within how many seeds, from 0, the simulation must find a violation.
         enter: removes it, until the end of the context.
+        spooled: whether that takes histories with spools.
     """
 
     safeguard: str
     without: str
     within: int
     enter: Callable[[], AbstractContextManager[object]]
+    spooled: bool
 
 
 MUTATIONS: Final[list[Mutation]] = []
@@ -55,9 +61,9 @@ MUTATIONS: Final[list[Mutation]] = []
 _Enter: TypeAlias = Callable[[], Iterator[None]]
 
 
-def _mutation(safeguard: str, without: str, *, within: int) -> Callable[[_Enter], _Enter]:
+def _mutation(safeguard: str, without: str, *, within: int, spooled: bool = False) -> Callable[[_Enter], _Enter]:
     def register(enter: _Enter) -> _Enter:
-        MUTATIONS.append(Mutation(safeguard, without, within, contextmanager(enter)))
+        MUTATIONS.append(Mutation(safeguard, without, within, contextmanager(enter), spooled))
         return enter
 
     return register
@@ -513,4 +519,106 @@ def _since() -> Iterator[None]:
         return replace(held, since=self._environment.monotonic())
 
     with patch.object(Lock, "acquire", acquire):
+        yield
+
+
+# -- spool -------------------------------------------------------------------------------------------------
+
+
+@_mutation(
+    "a batch's id is recorded before the batch is sent", "it gets one when it is recovered", within=100, spooled=True
+)
+def _seal_recorded() -> Iterator[None]:
+    def seal(self: DirectorySpool, batch: BatchId) -> None:
+        assert self._current is not None
+        self._sealed[batch] = self._current
+        self._current = None
+
+    with patch.object(DirectorySpool, "seal", seal):
+        yield
+
+
+@_mutation("that id is on the disk before the batch is sent", "only what is acknowledged is", within=100, spooled=True)
+def _seal_synced() -> Iterator[None]:
+    original = DirectorySpool.sync
+
+    def keep_pace(self: DirectorySpool) -> None:
+        if self._fsync == "always":
+            original(self)
+
+    with patch.object(DirectorySpool, "sync", lambda self: None), patch.object(DirectorySpool, "keep_pace", keep_pace):
+        yield
+
+
+@_mutation(
+    "what was never sealed gets its id before anything else happens",
+    "its heir keeps that id to itself",
+    within=100,
+    spooled=True,
+)
+def _adopted_sealed() -> Iterator[None]:
+    original = DirectorySpool._take_over
+
+    def take_over(self: DirectorySpool, path: Path) -> Any:
+        with patch.object(SpoolFile, "append", lambda file, record: None):
+            return original(self, path)
+
+    with patch.object(DirectorySpool, "_take_over", take_over):
+        yield
+
+
+@_mutation(
+    "on which state a batch was first sent is recorded", "its heir takes it as never sent", within=100, spooled=True
+)
+def _attempt_recorded() -> Iterator[None]:
+    with patch.object(DirectorySpool, "attempt", lambda self, batch, base: None):
+        yield
+
+
+@_mutation("a file goes once its batch is in the store", "it goes when the batch is sent", within=100, spooled=True)
+def _resolved_removed() -> Iterator[None]:
+    original = DirectorySpool.sync
+
+    def sync(self: DirectorySpool) -> None:
+        original(self)
+        for file in self._sealed.values():
+            file.path.unlink(missing_ok=True)
+
+    with patch.object(DirectorySpool, "sync", sync), patch.object(DirectorySpool, "keep_pace", lambda self: None):
+        yield
+
+
+@_mutation("a file whose process lives is left alone", "whoever starts takes it over", within=100, spooled=True)
+def _locked() -> Iterator[None]:
+    with patch.object(file_module, "_lock", lambda descriptor: None):
+        yield
+
+
+@_mutation("a forked child lets go of its parent's files", "it keeps them open", within=100, spooled=True)
+def _abandoned() -> Iterator[None]:
+    original = Replica.forget_pending
+    kept: list[Any] = []
+
+    def forget_pending(self: Replica) -> None:
+        with patch.object(SpoolFile, "abandon", lambda file: kept.append(file)):
+            original(self)
+
+    with patch.object(Replica, "forget_pending", forget_pending):
+        yield
+    for file in kept:
+        file.abandon()
+
+
+@_mutation(
+    "what an heir writes comes after what it inherited", "it comes where its clock says", within=200, spooled=True
+)
+def _heirs_last() -> Iterator[None]:
+    original = DirectorySpool._name_run
+    with patch.object(DirectorySpool, "_name_run", lambda self, earliest: original(self, 0)):
+        yield
+
+
+@_mutation("a discard reaches the spool", "what was discarded comes back", within=100, spooled=True)
+def _discarded() -> Iterator[None]:
+    with patch.object(DirectorySpool, "discard", DirectorySpool.abandon):
         yield

@@ -15,7 +15,9 @@ from metadatadb_core.replication.probe import probe
 from metadatadb_core.replication.replica import Replica
 from metadatadb_core.replication.requests import Delete, Get, OutOfTime, Put, Request, Steps, Wait
 from metadatadb_core.replication.snapshot import SnapshotLayout
+from metadatadb_core.replication.spool import NO_SPOOL, DirectorySpool
 from metadatadb_core.state import SharedState
+from tests.simulation.disk import Disk, forked
 from tests.simulation.ledger import (
     Claim,
     Entry,
@@ -47,11 +49,15 @@ class Machine:
         boot: what its monotonic clock is ahead, in seconds.
         wall_error: what its wall clock is ahead.
         ttl: the lock TTL its processes are configured with.
+
+    Attributes:
+        disk: where its processes have their spools, if they have any.
     """
 
     def __init__(self, world: World, boot: float, wall_error: float, ttl: float) -> None:
         self.wall_error = wall_error
         self.ttl = ttl
+        self.disk: Disk | None = None
         self._world = world
         self._boot = boot
         self.environment = Environment(self.monotonic, self.wall, world.uniform, world.new_id)
@@ -120,6 +126,7 @@ class Process:
         self.partitioned = False
         self.alive = True
         self.writer: Writer = Writer(name, name if parent is None else parent.writer.family)
+        self.inherited: list[Writer] = []
         self.round: Steps[None] | None = None
         self.request: Request | None = None
         self.flushes: list[_Flush] = []
@@ -138,9 +145,13 @@ class Process:
         self._claim: Claim | None = None
         self._claimed: bytes | None = None
         if parent is None:
-            self._expected: dict[str, Any] | None = {}
+            spool = NO_SPOOL if machine.disk is None else machine.disk.open()
             self._enforced: bool | None = None if world.profile.probing else world.store.deletes_enforced
-            self.replica = Replica(NAMESPACE, machine.environment, lambda: None)
+            self.replica = Replica(NAMESPACE, machine.environment, lambda: None, spool)
+            if machine.disk is not None:
+                self.inherited = machine.disk.inherited(cast("DirectorySpool", spool), self.writer)
+            # Which of the applies of the dead are in the store already is not known before it is read.
+            self._expected: dict[str, Any] | None = None if self.inherited else {}
             lock = Lock(LOCK, machine.ttl, machine.environment, deletes_enforced=self._deletes_enforced)
             self.layout = SnapshotLayout("", NAMESPACE, lock, machine.environment)
             self.replica.state.lock = cast("Any", _Guard(self))
@@ -193,11 +204,11 @@ class Process:
             self._expected = None
             return
         entry = self._entry(version)
-        writer = self.writer
-        writer.resolved = max(writer.resolved, entry.durable.get(writer, 0))
         self._seen_commits = max(self._seen_commits, entry.record.commits)
         self._expected = copy_names(entry.names)
-        apply_groups(self._expected, writer.groups[writer.resolved :])
+        for writer in (*self.inherited, self.writer):
+            writer.resolved = max(writer.resolved, entry.durable.get(writer, 0))
+            apply_groups(self._expected, writer.groups[writer.resolved :])
         self.check_local()
 
     def _entry(self, version: Version | Absent) -> Entry:
@@ -215,13 +226,15 @@ class Process:
 
     def discard(self) -> None:
         """The operator gives up what is pending."""
-        dropped = len(self.writer.groups) - self.writer.resolved
+        dropped = sum(len(writer.groups) - writer.resolved for writer in (*self.inherited, self.writer))
         self._world.tell(lambda: f"{self.name} discards what is pending: {dropped} applies")
         self._new_writer()
         self.replica.discard()
 
     def _new_writer(self) -> None:
-        self.writer.lives = False
+        for writer in (*self.inherited, self.writer):
+            writer.lives = False
+        self.inherited = []
         self.writer = self._world.new_writer(self)
         self.flushes = []
 
@@ -341,7 +354,9 @@ class Process:
                 self._failure = OutOfTime()
         elif type(request) is Put and request.key == STATE and request.body is not self._claimed:
             self._claimed = request.body
-            self._claim = Claim(self.writer, self.writer.resolved, self._applied_at_exit, self._seen_commits)
+            parts = [(writer, writer.resolved, len(writer.groups)) for writer in self.inherited]
+            parts.append((self.writer, self.writer.resolved, self._applied_at_exit))
+            self._claim = Claim(self.writer, tuple(parts), self._seen_commits)
         elif type(request) is Put and request.key == LOCK:
             self.writer.locking = lock_claims(request.body)[0]
 
@@ -353,7 +368,8 @@ class Process:
             return
         self._world.tell(lambda: f"{self.name}'s round fails: {type(error).__name__} {error}")
         if isinstance(error, CommitUnknownError):
-            if self._claim is None or self._claim.writer is not self.writer:
+            # What a dead process sent, its heir may be in doubt of.
+            if not self.inherited and (self._claim is None or self._claim.writer is not self.writer):
                 raise Violation(f"{self.name} is in doubt of what it never sent")
             self.discard()
         elif isinstance(error, UnsafeStoreError | MetadataDBError):
@@ -376,10 +392,17 @@ class Process:
                     if head.durable.get(writer, 0) < flush.applied:
                         raise Violation(f"a flush of {self.name} returns before its {flush.applied} applies are stored")
                     writer.promised = max(writer.promised, flush.applied)
+                    self._check_inherited(head)
             if version is None or self._entry(version).index < flush.head.index:
                 raise Violation(
                     f"a flush of {self.name} returns, but it shows {version}, and {flush.head.version} was there before"
                 )
+
+    def _check_inherited(self, head: Entry) -> None:
+        for writer in self.inherited:
+            if head.durable.get(writer, 0) < len(writer.groups):
+                raise Violation(f"a flush of {self.name} returns before what it inherited of {writer.name} is stored")
+            writer.promised = len(writer.groups)
 
     # -- its end -------------------------------------------------------------------------------------------
 
@@ -387,7 +410,11 @@ class Process:
         """The process is killed; a request it sent may arrive all the same."""
         self._world.tell(lambda: f"{self.name} is killed")
         self.alive = False
-        self.writer.lives = False
+        if self.machine.disk is None:
+            self.writer.lives = False
+        else:
+            self.machine.disk.killed(cast("DirectorySpool", self.replica.spool), self.writer)
+        self.inherited = []
         request = self.request
         if request is not None and not self._answered and type(request) in (Put, Delete) and request_survives:
             self._world.delay(self, request, self._sent_at)
@@ -405,7 +432,7 @@ class Process:
     def in_doubt(self) -> bool:
         """Whether a put of it may or may not have taken effect."""
         claim = self._claim
-        return claim is not None and claim.writer is self.writer and claim.end > self.writer.resolved
+        return claim is not None and claim.writer is self.writer and claim.in_doubt
 
     @property
     def sending(self) -> bool:
@@ -429,6 +456,8 @@ def _forked(parent: Process, child: Process) -> tuple[Replica, SnapshotLayout]:
     state.names = copy_names(parent.replica.state.names)
     state.lock = cast("Any", _Guard(child))
     replica.state = state
+    if isinstance(replica.spool, DirectorySpool):
+        replica.spool = forked(replica.spool)
     fields = vars(replica)
     fields["_sealed"] = list(fields["_sealed"])
     fields["_queues"] = copy.deepcopy(fields["_queues"])

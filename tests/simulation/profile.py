@@ -5,10 +5,11 @@ Not every history has every fault: one with few kinds goes deeper into those (Gr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, final
 
+from metadatadb_core.replication.spool import Fsync
 from tests.simulation.network import FAULTS
 from tests.simulation.store import Dates
 from tests.simulation.workloads import WORKLOADS
@@ -59,6 +60,7 @@ class Profile:
         sticking: how many steps of 8 are done by whoever did the last.
         lawless: whether somebody keeps deleting the lock, so that nothing but conditions keeps writers apart.
         crowded: whether all replicas flush at once at the end, and not one after the other.
+        fsync: how the spools of all processes sync; None where there are no spools.
     """
 
     replicas: int
@@ -80,6 +82,18 @@ class Profile:
     sticking: int
     lawless: bool
     crowded: bool
+    fsync: Fsync | None = None
+
+    def spooled(self, random: Random) -> Profile:
+        """The same with a spool for each process, and more deaths: of processes, and of machines."""
+        deaths = random.choice((("crash",), ("crash", "power failure")))
+        return replace(
+            self,
+            fsync=random.choice(("always", "never")),
+            events=(*self.events[: random.choice((0, 2, 8))], *deaths),
+            event_rate=random.choice((4, 10, 20)),
+            restarting=random.random() < 0.9,
+        )
 
     @classmethod
     def draw(cls, random: Random) -> Profile:

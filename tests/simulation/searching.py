@@ -32,6 +32,7 @@ class Search:
         steps: how long each history is.
         jobs: on how many cores.
         without: which safeguard to remove first, counted from 1; None for the engine as it is.
+        spooled: whether processes have spools.
     """
 
     first: int
@@ -39,6 +40,7 @@ class Search:
     steps: int
     jobs: int
     without: int | None
+    spooled: bool
 
     def mutated(self) -> AbstractContextManager[object]:
         """The engine to try it on, until the end of the context."""
@@ -98,7 +100,7 @@ def _try(seeds: range, options: Search) -> Tally:
         with options.mutated():
             for seed in seeds:
                 tally.histories += 1
-                tally.failure = run(seed, *draw(seed, options.steps))
+                tally.failure = run(seed, *draw(seed, options.steps, spooled=options.spooled))
                 if tally.failure is not None:
                     break
     finally:

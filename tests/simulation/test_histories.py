@@ -7,16 +7,19 @@ from typing import Final
 
 import pytest
 
+from metadatadb_core.replication.spool import LOCKS_WORK
 from tests.simulation.history import Failure, draw, run
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.shrinking import shrink
 
 _HISTORIES: Final = 1500
+_SPOOLED_HISTORIES: Final = 300
 _PARTS: Final = 10
 
 
-def _first_failure(seeds: Iterable[int]) -> Failure | None:
-    return next((failure for seed in seeds if (failure := run(seed, *draw(seed))) is not None), None)
+def _first_failure(seeds: Iterable[int], *, spooled: bool = False) -> Failure | None:
+    tried = (run(seed, *draw(seed, spooled=spooled)) for seed in seeds)
+    return next((failure for failure in tried if failure is not None), None)
 
 
 @pytest.mark.parametrize("part", range(_PARTS))
@@ -25,6 +28,15 @@ def test_every_invariant_holds_in_every_history(part: int) -> None:
     failure = _first_failure(range(part, _HISTORIES, _PARTS))
 
     assert failure is None, f"python -m tests.simulation --replay {failure.seed}: {failure.error}"
+
+
+@pytest.mark.skipif(not LOCKS_WORK, reason="no file locks here")
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_with_a_spool_every_acknowledged_apply_is_stored_once(part: int) -> None:
+    """Though processes are killed at any moment, and machines lose whatever was not synced."""
+    failure = _first_failure(range(part, _SPOOLED_HISTORIES, _PARTS), spooled=True)
+
+    assert failure is None, f"python -m tests.simulation --spool --replay {failure.seed}: {failure.error}"
 
 
 def test_long_histories_hold() -> None:

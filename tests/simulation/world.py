@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from pathlib import Path
 from typing import Final, final
 
 from metadatadb_core.replication.outcomes import StoreFailure
 from metadatadb_core.replication.requests import Delete, Put, Request
+from tests.simulation.disk import Disk
 from tests.simulation.go_replica import GoReplica
 from tests.simulation.ledger import Claim, Ledger, Violation, Writer, difference
 from tests.simulation.network import FAULTS, Fault
@@ -38,6 +40,7 @@ class World:
         seed: decides what steps do not.
         profile: what the history is like.
         story: where it is told in words, if it is.
+        disks: where machines have their disks, if the profile has spools.
 
     Attributes:
         now: true time, in seconds.
@@ -45,7 +48,7 @@ class World:
         patience: for how many seconds a round that begins now may last.
     """
 
-    def __init__(self, seed: int, profile: Profile, story: list[str] | None = None) -> None:
+    def __init__(self, seed: int, profile: Profile, story: list[str] | None = None, disks: Path | None = None) -> None:
         self.profile = profile
         self.now = 0.0
         self.story = story
@@ -67,14 +70,25 @@ class World:
         self._draws = [WORKLOADS[name] for name in profile.workloads]
         self._late: list[tuple[Process, Request, float, Claim | None, Writer]] = []
         machines = [Machine(self, *row) for row in profile.machines]
+        self._machines = machines[: profile.replicas]
+        if profile.fsync is not None:
+            assert disks is not None
+            for number, machine in enumerate(self._machines):
+                machine.disk = Disk(disks / str(number), profile.fsync, machine.environment)
         self.writers: list[Writer] = []
-        self.processes = [self._start(machine, f"r{i + 1}") for i, machine in enumerate(machines[: profile.replicas])]
+        self.processes = [self._start(machine, f"r{i + 1}") for i, machine in enumerate(self._machines)]
         self.go_replicas = [GoReplica(self, machine) for machine in machines[profile.replicas :]]
 
     def _start(self, machine: Machine, name: str, parent: Process | None = None) -> Process:
         process = Process(self, machine, name, parent)
         self.writers.append(process.writer)
         return process
+
+    def close(self) -> None:
+        """Close whatever the living have open."""
+        for process in self.processes:
+            if process.alive:
+                process.replica.spool.abandon()
 
     # -- what processes are given --------------------------------------------------------------------------
 
@@ -217,6 +231,8 @@ class World:
                     process.crash(request_survives=bool(bits & 0x10))
                 elif self.go_replicas:
                     self.go_replicas[0].crash()
+            case "power failure":
+                self._power_fails(process.machine, bits >> 4)
             case "idle":
                 seconds = ((bits >> 4 & 0xFF) / 128) ** 2 * process.machine.ttl
                 self.tell(lambda: f"nothing happens for {seconds:.1f} s")
@@ -245,6 +261,14 @@ class World:
                     self.tell(lambda: "somebody deletes the state")
                     self.store.remove_by_hand(STATE)
 
+    def _power_fails(self, machine: Machine, bits: int) -> None:
+        for number, process in enumerate(self.processes):
+            if process.machine is machine and process.alive:
+                process.crash(request_survives=bool(bits >> number & 1))
+        assert machine.disk is not None
+        lost = machine.disk.power_fails()
+        self.tell(lambda: f"the machine loses its power, and {lost} applies")
+
     def restart(self, dead: Process) -> None:
         """The process of a killed one starts again, knowing nothing."""
         name = _next_name(dead.writer.name, "+")
@@ -262,6 +286,9 @@ class World:
         for go_replica in self.go_replicas:
             while go_replica.busy:
                 go_replica.step()
+        for process in list(self.processes):
+            if not process.alive and process.machine.disk is not None:
+                self.restart(process)  # or nobody would bring in what it has spooled
         if not any(process.alive for process in self.processes):
             self.restart(self.processes[0])
         living = [process for process in self.processes if process.alive]
@@ -284,6 +311,9 @@ class World:
                 raise Violation(f"{process.name} still has {process.replica.pending} ops pending at the end")
         if LOCK in self.store.objects and self.store.deletes_enforced:
             raise Violation("a lock stays at the end")
+        for machine in self._machines:
+            if machine.disk is not None and (left := machine.disk.files()):
+                raise Violation(f"spool files are left at the end: {len(left)}")
         self.ledger.check_end(self.writers)
 
     def _run(self, processes: list[Process], budget: int) -> int:

@@ -89,7 +89,9 @@ class DirectorySpool:
         return SpoolFile.create(path, self._opening() + record)
 
     def _opening(self) -> bytes:
-        return records.opening(self._target, os.getpid(), datetime.fromtimestamp(self._environment.wall(), UTC).isoformat())
+        return records.opening(
+            self._target, os.getpid(), datetime.fromtimestamp(self._environment.wall(), UTC).isoformat()
+        )
 
     @property
     def outgrown(self) -> bool:
