@@ -60,14 +60,14 @@ class BucketAPI:
         self._common = {} if project is None else {"userProject": project}
         self._timeout = timeout
 
-    def media(self, key: str, *, unless: str | None) -> Answer:
-        """The body of an object, unless it is at that generation."""
+    def resource(self, key: str, *, unless: str | None) -> Answer:
+        """What the store knows of an object besides its body, unless it is at that generation."""
         condition = {} if unless is None else {"ifGenerationNotMatch": unless}
-        return self._send("GET", f"/download{self._object(key)}", {"alt": "media", **condition})
+        return self._send("GET", self._object(key), {"fields": "generation,size,metadata,updated", **condition})
 
-    def resource(self, key: str, *, generation: str) -> Answer:
-        """What the store knows of that generation of an object besides its body."""
-        return self._send("GET", self._object(key), {"generation": generation, "fields": "generation,metadata,updated"})
+    def media(self, key: str, *, generation: str) -> Answer:
+        """The body of that generation of an object."""
+        return self._send("GET", f"/download{self._object(key)}", {"alt": "media", "generation": generation})
 
     def insert(self, body: bytes, *, resource: Mapping[str, Any], generation: str | None) -> Answer:
         """Put an object in the place of that generation, or, with None, where there is none.

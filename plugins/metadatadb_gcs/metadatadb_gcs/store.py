@@ -14,7 +14,7 @@ from typing import ClassVar, Final, TypeVar, final
 
 import msgspec
 
-from metadatadb_core.replication.object_store import Absent, ObjectInfo, StoredObject, Version
+from metadatadb_core.replication.object_store import Absent, ObjectInfo, StoredObject, Version, check_size
 from metadatadb_core.replication.outcomes import (
     NotModified,
     OutcomeUnknown,
@@ -103,21 +103,22 @@ class GCSObjectStore:
     def get(self, key: str, *, unless: Version | None = None) -> StoredObject | None:
         """See `ObjectStore.get`.
 
-        Body, generation and date are of one answer. User metadata does not come with a body: it is asked for by
-        that generation, and if that is gone by then, everything is asked for again.
+        User metadata does not come with a body, nor does a size that can be trusted before it is read: both are
+        asked for first. The body is that of the generation they belong to, and if that is gone by then, everything
+        is asked for again.
         """
         for _ in range(_ATTEMPTS):
-            media = self._ask(RequestKind.GET, key, partial(self._api.media, key, unless=unless))
-            if media is None:
+            known = self._ask(RequestKind.GET, key, partial(self._api.resource, key, unless=unless))
+            if known is None:
                 return None
-            version = _generation(media.headers.get("x-goog-generation"))
+            resource = _decoded(known, _Resource)
+            version = _generation(resource.generation)
             if version == unless:  # an emulator that does not know the condition
                 raise NotModified("the object has not changed")
-            body = _intact(media)
-            known = self._ask(RequestKind.GET, key, partial(self._api.resource, key, generation=version))
-            if known is not None:
-                resource = _decoded(known, _Resource)
-                return StoredObject(body, version, resource.metadata, resource.updated, _date(media))
+            check_size(key, resource.size)
+            media = self._ask(RequestKind.GET, key, partial(self._api.media, key, generation=version))
+            if media is not None:
+                return StoredObject(_intact(media), version, resource.metadata, resource.updated, _date(known))
         raise Unavailable(f"{key} was replaced {_ATTEMPTS} times while it was read")
 
     def put(
@@ -164,7 +165,7 @@ class GCSObjectStore:
                 raise outcome_of(answer, RequestKind.LIST)
             page = _decoded(answer, _Page)
             for item in page.items:
-                yield ObjectInfo(item.name, _generation(item.generation), int(item.size), item.updated)
+                yield ObjectInfo(item.name, _generation(item.generation), item.size, item.updated)
             token = page.next_page_token
             if not token:
                 return
@@ -205,6 +206,7 @@ class GCSObjectStore:
 
 class _Resource(msgspec.Struct):
     generation: str = ""
+    size: int = 0
     metadata: dict[str, str] = {}
     updated: datetime | None = None
 
@@ -212,7 +214,7 @@ class _Resource(msgspec.Struct):
 class _Item(msgspec.Struct):
     name: str
     generation: str
-    size: str
+    size: int
     updated: datetime | None = None
 
 
@@ -226,7 +228,7 @@ class _Page(msgspec.Struct, rename="camel"):
 
 def _decoded(answer: Answer, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(answer.body, type=kind)
+        return msgspec.json.decode(answer.body, type=kind, strict=False)  # numbers are strings there
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise OutcomeUnknown(f"the answer is not one of GCS: {error}", status=answer.status) from error
 

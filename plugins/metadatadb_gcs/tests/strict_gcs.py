@@ -152,10 +152,10 @@ class Handler(BaseHTTPRequestHandler):
                 STORAGE.buckets[json.loads(body)["name"]] = {}
                 self.send_json({})
             case "GET", "/download", [bucket, "o", key]:
-                self.accept(params, {"alt", "ifGenerationNotMatch"})
+                self.accept(params, {"alt", "generation"})
                 self.send_media(STORAGE.find(bucket, key, params))
             case "GET", "", [bucket, "o", key]:
-                self.accept(params, {"generation", "fields"})
+                self.accept(params, {"ifGenerationNotMatch", "fields"})
                 self.send_json(STORAGE.find(bucket, key, params).to_json())
             case "GET", "", [bucket, "o"]:
                 self.accept(params, {"prefix", "fields", "pageToken", "maxResults"})

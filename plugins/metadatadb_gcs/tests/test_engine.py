@@ -25,7 +25,7 @@ STATE, LOCK = ".metadata/app.json", ".metadata/app.lock"
 # Uploads all go to one address. That of the lock expects no object, that of a state that is there a generation, and
 # those are of this century.
 PUT_LOCK, PUT_STATE = ("POST", "ifGenerationMatch=0"), ("POST", "ifGenerationMatch=1")
-GET_STATE, DELETE_LOCK = ("GET", "app.json?alt=media"), ("DELETE", "app.lock")
+GET_STATE, DELETE_LOCK = ("GET", "app.json?fields="), ("DELETE", "app.lock")
 
 
 class Open:

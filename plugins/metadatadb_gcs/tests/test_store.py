@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from metadatadb_core.config import Duration
-from metadatadb_core.replication.object_store import ABSENT, StoredObject, Version
+from metadatadb_core.replication.object_store import ABSENT, MAX_OBJECT_BYTES, StoredObject, Version
 from metadatadb_core.replication.outcomes import (
     Denied,
     NotModified,
@@ -31,7 +31,7 @@ from metadatadb_gcs.store import GCSObjectStore, open_store, time_limits
 
 KEY = ".metadata/app.json"
 MEDIA = "alt=media"
-RESOURCE = "generation="
+RESOURCE = "fields=generation"
 
 JSON = {"Content-Type": "application/json; charset=UTF-8"}
 TOO_BUSY = Answer(503, b'{"error": {"code": 503, "errors": [{"reason": "backendError"}]}}', JSON)
@@ -173,17 +173,33 @@ def test_an_answer_without_a_date_has_none(store: GCSObjectStore, proxy: FaultyP
     """Then nobody can tell the lock's age by the store's clock."""
     version = store.put(KEY, b"x", expect=ABSENT)
     for date in ({}, {"Date": "yesterday"}):
-        proxy.inject(Answer(200, b"x", {"X-Goog-Generation": version, **date}), target=MEDIA)
+        proxy.inject(Answer(200, resource(generation=version), {**JSON, **date}), target=RESOURCE)
         found = store.get(KEY)
 
         assert found is not None
         assert found.server_date is None
 
 
+def test_an_object_that_is_too_large_is_refused_unread(store: GCSObjectStore, proxy: FaultyProxy) -> None:
+    """Its size is known before its body is asked for."""
+    version = store.put(KEY, b"x", expect=ABSENT)
+    too_large = resource(generation=version, size=str(MAX_OBJECT_BYTES + 1))
+    proxy.inject(Answer(200, too_large, JSON), target=RESOURCE)
+    with pytest.raises(Rejected, match="not read"):
+        store.get(KEY)
+
+    assert [] == [seen for seen in proxy.received if MEDIA in seen.target]
+
+
+def resource(**fields: str) -> bytes:
+    """What the store says of an object besides its body."""
+    return json.dumps({"size": "1", **fields}).encode()
+
+
 def found_while(change: Callable[[], object], store: GCSObjectStore, proxy: FaultyProxy) -> StoredObject | None:
     """What a get finds, where `change` comes between its two requests."""
     hold = Hold(applied=False)
-    proxy.inject(hold, target=RESOURCE)
+    proxy.inject(hold, target=MEDIA)
     found: list[StoredObject | None] = []
     reader = threading.Thread(target=lambda: found.append(store.get(KEY)))
     reader.start()
@@ -217,7 +233,7 @@ def test_an_object_that_changes_all_the_time_is_not_read_for_ever(
     """The engine comes back to it."""
     store.put(KEY, b"1", expect=ABSENT)
     gone = Answer(404, f"No such object: {bucket}/{KEY}".encode())
-    proxy.inject(gone, target=RESOURCE, times=100)
+    proxy.inject(gone, target=MEDIA, times=100)
     with pytest.raises(Unavailable, match="replaced"):
         store.get(KEY)
 
@@ -244,18 +260,18 @@ def test_a_store_that_does_not_know_the_condition_of_a_get_is_understood(
 ) -> None:
     """An emulator may send what it was asked not to."""
     version = store.put(KEY, b"x", expect=ABSENT)
-    proxy.inject(Answer(200, b"x", {"X-Goog-Generation": version}), target=MEDIA)
+    proxy.inject(Answer(200, resource(generation=version), JSON), target=RESOURCE)
     with pytest.raises(NotModified):
         store.get(KEY, unless=version)
 
 
-@pytest.mark.parametrize("generation", [{}, {"X-Goog-Generation": ""}, {"X-Goog-Generation": "none"}], ids=str)
-def test_a_body_without_a_generation_is_no_object(
+@pytest.mark.parametrize("generation", [{}, {"generation": ""}, {"generation": "none"}], ids=str)
+def test_an_object_without_a_generation_is_none(
     store: GCSObjectStore, proxy: FaultyProxy, generation: dict[str, str]
 ) -> None:
     """Nobody could build on it."""
     store.put(KEY, b"x", expect=ABSENT)
-    proxy.inject(Answer(200, b"x", generation), target=MEDIA)
+    proxy.inject(Answer(200, resource(**generation), JSON), target=RESOURCE)
     with pytest.raises(OutcomeUnknown):
         store.get(KEY)
 
@@ -460,11 +476,11 @@ def test_an_address_where_something_else_listens_is_not_an_empty_bucket(
 ) -> None:
     """Every web server knows 404, and many answer everything with 200."""
     for listing in (Answer(404, PAGE), Answer(200, b"{}", JSON)):
-        proxy.inject(Answer(404, PAGE), target=MEDIA)
+        proxy.inject(Answer(404, PAGE), target=RESOURCE)
         proxy.inject(listing, target="prefix=")
         with pytest.raises(Rejected, match="endpoint-url"):
             store.get(KEY)
-    proxy.inject(Answer(404, PAGE), target=MEDIA)
+    proxy.inject(Answer(404, PAGE), target=RESOURCE)
     proxy.inject(Answer(200, b"<html>"), target="prefix=")
     with pytest.raises(OutcomeUnknown):
         store.get(KEY)
@@ -477,7 +493,7 @@ def test_a_404_that_cannot_be_looked_into_is_not_absence(
     store: GCSObjectStore, proxy: FaultyProxy, fault: Answer | Drop, outcome: type[StoreFailure]
 ) -> None:
     """What came of the second look is reported."""
-    proxy.inject(Answer(404, PAGE), target=MEDIA)
+    proxy.inject(Answer(404, PAGE), target=RESOURCE)
     proxy.inject(fault, target="prefix=")
     with pytest.raises(outcome):
         store.get(KEY)
