@@ -17,7 +17,7 @@ from metadatadb_core.replication.environment import Environment
 from metadatadb_core.replication.record import BatchId
 from metadatadb_core.replication.spool import records
 from metadatadb_core.replication.spool.contract import Recovered
-from metadatadb_core.replication.spool.file import SpoolFile, claim
+from metadatadb_core.replication.spool.file import SpoolFile, claim, sync_directory
 from metadatadb_core.replication.spool.records import Contents, Target
 
 __all__ = ["SUFFIX", "DirectorySpool", "Fsync"]
@@ -139,11 +139,12 @@ class DirectorySpool:
 
     def attempt(self, batch: BatchId, base: int) -> None:
         """See `Spool.attempt`."""
-        self._sealed[batch].append(records.attempt(base))
+        if file := self._sealed.get(batch):  # there is none left where a discard failed half-way
+            file.append(records.attempt(base))
 
     def resolve(self, batches: Collection[BatchId]) -> None:
         """See `Spool.resolve`; a file that cannot be removed does no harm, and is tried again."""
-        done = [*self._undead, *(self._sealed.pop(batch) for batch in batches)]
+        done = [*self._undead, *(self._sealed.pop(batch) for batch in batches if batch in self._sealed)]
         self._undead = []
         for file in done:
             try:
@@ -153,13 +154,18 @@ class DirectorySpool:
                 self._undead.append(file)
 
     def discard(self) -> None:
-        """See `Spool.discard`."""
+        """See `Spool.discard`; a machine that dies right after it does not bring anything back."""
         for batch, file in list(self._sealed.items()):
             file.remove()
             del self._sealed[batch]
         if self._current is not None:
             self._current.remove()
             self._current = None
+        try:
+            if self._directory.exists():
+                sync_directory(self._directory)
+        except OSError as error:
+            _log.warning("%s: what was discarded may be back if the machine dies now: %s", self._directory, error)
 
     def abandon(self) -> None:
         """See `Spool.abandon`."""

@@ -18,7 +18,7 @@ try:
 except ImportError:  # Windows, where an open file can be neither renamed nor removed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LOCKS_WORK", "SpoolFile", "claim", "is_held"]
+__all__ = ["LOCKS_WORK", "SpoolFile", "claim", "is_held", "sync_directory"]
 
 LOCKS_WORK: Final = fcntl is not None
 """Whether this platform has the locks by which the living are told from the dead."""
@@ -120,7 +120,7 @@ class SpoolFile:
                 os.fsync(self._descriptor)
                 self._sync_failed = False
                 if not self._entry_synced:
-                    _sync_directory(self.path.parent)
+                    sync_directory(self.path.parent)
                     self._entry_synced = True
             except OSError as error:
                 raise _failure(self.path, error, recorded=True) from error
@@ -213,7 +213,8 @@ def _lock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Return once it is on the disk which files are in `directory`."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -17,6 +17,7 @@ from metadatadb_core.replication.outcomes import OutcomeUnknown, PreconditionFai
 from metadatadb_core.replication.record import MAX_WRITERS, BatchId
 from metadatadb_core.replication.requests import Put
 from metadatadb_core.replication.spool import DirectorySpool, Fsync, Target, leftovers, records
+from metadatadb_core.replication.spool import directory as directory_module
 from metadatadb_core.replication.spool.directory import SUFFIX
 from metadatadb_core.testing.object_store import Bucket
 from tests.support.engine import LOCK, NS, STATE, FakeTime, Peer, Round, environment, stored
@@ -309,7 +310,9 @@ def test_what_is_discarded_does_not_come_back(machine: Machine) -> None:
     """Sealed or not."""
     peer = machine.start("a")
     peer.append("one")
-    peer.commit().crash()
+    round_ = peer.commit()
+    round_.go_on_until(Put, STATE)
+    round_.crash()
     peer.append("two")
     dropped = peer.replica.discard()
     die(peer)
@@ -333,6 +336,46 @@ def test_a_discard_that_fails_discards_nothing(machine: Machine, monkeypatch: py
             peer.replica.discard()
 
     assert 1 == peer.replica.pending
+
+
+def test_after_a_discard_that_failed_half_way_what_is_pending_is_sent(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was forgotten, though some of it is recorded no more."""
+    peer = machine.start("a")
+    peer.append("one")
+    round_ = peer.commit()
+    round_.go_on_until(Put, STATE)
+    round_.crash()
+    peer.append("two")
+    unlink = Path.unlink
+    removed: list[Path] = []
+
+    def fail_after_one(self: Path, missing_ok: bool = False) -> None:
+        if removed:
+            raise OSError(30, "Read-only file system")
+        removed.append(self)
+        unlink(self, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fail_after_one)
+        with pytest.raises(SpoolError):
+            peer.replica.discard()
+    peer.sync()
+
+    assert ["one", "two"] == stored(machine.bucket)["l"]
+    assert [] == machine.files()
+
+
+def test_a_discard_outlives_the_machine(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the files are gone is on the disk when it returns."""
+    synced: list[list[Path]] = []
+    peer = machine.start("a")
+    peer.append("one")
+    monkeypatch.setattr(directory_module, "sync_directory", lambda path: synced.append(machine.files()))
+    peer.replica.discard()
+
+    assert [[]] == synced
 
 
 def test_a_file_that_cannot_be_removed_does_no_harm(
