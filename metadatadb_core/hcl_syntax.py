@@ -43,6 +43,9 @@ def explain(error: UnexpectedInput, text: str, file: str | None) -> ConfigProble
         return ConfigProblem("a duration stands in quotes", file, line, column, expected='a string such as "30s"')
     expected = _expected(error)
     rest = lines[line - 1][column - 1 :]
+    if stripped := rest.lstrip(" \t"):
+        column += len(rest) - len(stripped)
+        rest = stripped
     if "STRING_CHARS" in expected:
         line, column = _open_string(lines, line) or (line, column)
         message, wanted = "a string is not closed", "'\"' at its end"

@@ -286,6 +286,7 @@ def test_a_file_holds_one_metadata_block(text: str, messages: list[str]) -> None
         ("metadata s3 {\n ttl = 1m30s }", 2, 8, "a duration stands in quotes", '"30s"'),
         ("metadata s3 { a = <<END\n b\n}", 1, 19, "a heredoc is not closed", "its marker"),
         ("/* metadata", 1, 1, "a comment is not closed", "'*/'"),
+        ('metadata s3 {\n a : "b"\n}', 2, 4, "unexpected ':'", "'=' and a value"),
         ("}", 1, 1, "unexpected '}'", "a name or the end of the file"),
         ("metadata 5 {}", 1, 10, "unexpected '5'", "'=' and a value or '{'"),
         ("a = [1\nb = 2", 2, 1, "unexpected 'b'", "','"),
