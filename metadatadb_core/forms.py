@@ -38,6 +38,12 @@ class Form(Generic[T]):
             msgspec.json.Decoder(declared)
         except (TypeError, ValueError) as error:
             raise InvalidValueError(f"values of {declared!r} cannot be held as JSON: {error}", declared) from error
+        if (foreign := _foreign_class(declared)) is not None:
+            raise InvalidValueError(
+                f"values of {foreign!r} cannot be held as JSON: declare a dataclass, TypedDict or msgspec.Struct, or "
+                f"declare dict and store what the value says of itself (a pydantic model's model_dump(mode='json'))",
+                declared,
+            )
         self.type = declared
         self.any = declared is Any or declared is object
         self.exact: type | None = declared if declared in (str, int, bool) else None
@@ -55,6 +61,14 @@ class Form(Generic[T]):
             kind is not int or INT64_MIN <= value <= INT64_MAX  # type: ignore[operator]
         ):
             return value
+        if self.exact is str and not isinstance(value, str):
+            # msgspec writes bytes, dates and UUIDs as text: they would come back as another str than anyone wrote.
+            hint = (
+                "; decode it first" if isinstance(value, (bytes, bytearray, memoryview)) else "; make a str of it first"
+            )
+            raise InvalidValueError(
+                f"{kind.__name__} does not fit the declared type str{hint}", value, structure=structure
+            )
         try:
             stored = to_json(value, "a value")
             if not self.any:
@@ -94,6 +108,19 @@ class Form(Generic[T]):
 
     def _name(self) -> str:
         return self.type.__qualname__ if isinstance(self.type, type) else repr(self.type)
+
+
+def _foreign_class(declared: Any) -> type | None:
+    """The class that `declared` is, if msgspec knows no way to write its instances."""
+    if declared is object or not isinstance(declared, type):
+        return None
+    return _foreign_class_once(declared)
+
+
+@lru_cache(maxsize=1024)
+def _foreign_class_once(declared: type) -> type | None:
+    info = msgspec.inspect.type_info(declared)
+    return info.cls if isinstance(info, msgspec.inspect.CustomType) else None
 
 
 def _has_other_keys(declared: Any) -> bool:

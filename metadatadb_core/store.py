@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import logging
+import os
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from metadatadb_core.structures import Int, IntMap, List, Map, Scalar, Set
 
 __all__ = ["Batch", "Namespace", "Store"]
+
+_log = logging.getLogger("metadatadb")
 
 R = TypeVar("R")
 K = TypeVar("K")
@@ -194,14 +198,25 @@ class Namespace:
         Raises:
             FlushTimeoutError: it took longer; what is pending stays queued and visible.
             BackendUnavailableError: the store cannot be reached or denies; likewise.
+            RuntimeError: it was called inside a `batch` that has collected writes, which it could not store; or by
+                an observer of the sync that it would wait for.
         """
+        self._refuse_inside_batch()
         self._backend.flush(self.name, timeout=timeout)
 
     async def aflush(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - flush's own deadline
         """Like `flush`, in a thread."""
         import asyncio
 
+        self._refuse_inside_batch()  # here, since the thread is not inside it
         await asyncio.to_thread(self.flush, timeout=timeout)
+
+    def _refuse_inside_batch(self) -> None:
+        if self.batches and (batch := self._batch_here()) is not None and batch.ops:
+            raise RuntimeError(
+                f"a flush inside a batch cannot store the {len(batch.ops)} writes that the batch has collected: flush "
+                f"after the block (a generator that yields inside the block leaves it open for its caller)"
+            )
 
     def status(self) -> Status:
         """How the namespace stands: pending ops, last success and error, what was loaded; see `Status`."""
@@ -216,8 +231,11 @@ class Namespace:
 
         Every write through a handle of this namespace inside the block, in the same thread or task, is
         collected; they are applied together when the block ends, and not at all when it raises. Reads
-        inside the block do not see them yet. A batch inside another joins it. A thread or task started inside
-        the block writes for itself.
+        inside the block do not see them yet. A batch inside another joins it. A thread, task or process started
+        inside the block writes for itself.
+
+        Do not ``yield`` inside the block of a generator that others iterate over: until it is resumed, what its caller
+        writes is collected too.
         """
         return Batch(self)
 
@@ -279,15 +297,16 @@ class Batch:
         self.namespace = namespace
         self.ops: list[Op] = []
         self._token: Token[tuple[Batch, ...]] | None = None
+        self._process = 0
 
     def is_ours(self) -> bool:
         """Whether it is open in this very context, and not in one that this one is a copy of.
 
-        A task or thread that was started inside the block has inherited the batch, and may outlive it: what it
-        writes must not be collected for a block that has ended, or that raises.
+        A task, thread or process that was started inside the block has inherited the batch, and may outlive it: what
+        it writes must not be collected for a block that has ended, or that raises.
         """
         token = self._token
-        if token is None:
+        if token is None or self._process != os.getpid():
             return False
         batches = _open_batches.get()
         try:
@@ -301,6 +320,7 @@ class Batch:
         if self._token is not None:
             raise RuntimeError("this batch is open already; make another one with Namespace.batch()")
         self.ops = []
+        self._process = os.getpid()
         self._token = _open_batches.set((*_open_batches.get(), self))
         self.namespace.batches.add(self)
         return self
@@ -311,6 +331,21 @@ class Batch:
         token, self._token = self._token, None
         assert token is not None
         self.namespace.batches.discard(self)
-        _open_batches.reset(token)
-        if kind is None and self.ops:
+        try:
+            _open_batches.reset(token)
+        except ValueError:
+            if kind is None:
+                raise RuntimeError(
+                    f"a batch is left in another context (thread, task) than it was entered in; the {len(self.ops)} "
+                    f"writes it has collected are not applied: enter and leave it in one"
+                ) from None
+        if kind is GeneratorExit and self.ops:
+            _log.warning(
+                "a generator was given up inside a batch of namespace %r; the %d writes that were collected meanwhile "
+                "are not applied, whoever made them",
+                self.namespace.name,
+                len(self.ops),
+            )
+        # What a fork copied is the parent's to apply.
+        if kind is None and self.ops and self._process == os.getpid():
             self.namespace.apply(*self.ops)

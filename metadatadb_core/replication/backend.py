@@ -84,6 +84,7 @@ class ReplicatedBackend(Backend):
     def _start_threads(self) -> None:
         self._lock = threading.Lock()
         self._close_turn = threading.Lock()
+        self._closer: int | None = None
         self._opening_store = threading.Lock()
         self._probing = threading.Lock()
         self._scheduler = Scheduler(self._environment, "metadatadb-sync")
@@ -155,23 +156,32 @@ class ReplicatedBackend(Backend):
     def close(self, *, timeout: float | None = None) -> None:
         """See `Backend.close`. From the first call on writes are refused, and nothing is synced but by `close`."""
         deadline = self._environment.monotonic() + (_CLOSE_SECONDS if timeout is None else timeout)
+        if self._closer == threading.get_ident():
+            raise RuntimeError("close was called within close, by a signal handler say: let the first call end")
         with self._close_turn:
-            with self._lock:
-                # Everyone who looks a namespace up now finds that the backend is closed.
-                self._closed = True
-                self._closing.update(self._syncers)
-                self._syncers = {}
-            # Ends the waits of rounds that run, so that they do not stand in the way of the flushes below.
-            self._scheduler.stop()
-            self._flush_all(deadline)
-            lifecycle.forget(self)
-            self._scheduler.join(max(0.0, deadline - self._environment.monotonic()))
-            for syncer in self._closing.values():
-                syncer.replica.state.close(self._closed_error)
-            self._closing = {}
-            if self._store is not None:
-                self._store.close()
-                self._store = None
+            self._closer = threading.get_ident()
+            try:
+                self._close(deadline)
+            finally:
+                self._closer = None
+
+    def _close(self, deadline: float) -> None:
+        with self._lock:
+            # Everyone who looks a namespace up now finds that the backend is closed.
+            self._closed = True
+            self._closing.update(self._syncers)
+            self._syncers = {}
+        # Ends the waits of rounds that run, so that they do not stand in the way of the flushes below.
+        self._scheduler.stop()
+        self._flush_all(deadline)
+        lifecycle.forget(self)
+        self._scheduler.join(max(0.0, deadline - self._environment.monotonic()))
+        for syncer in self._closing.values():
+            syncer.replica.state.close(self._closed_error)
+        self._closing = {}
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
     def _flush_all(self, deadline: float) -> None:
         pending: dict[str, int] = {}
@@ -192,8 +202,12 @@ class ReplicatedBackend(Backend):
 
     def _open(self, namespace: str) -> Syncer:
         check_namespace(namespace)
+        # First: a fork while another thread is in what follows must find this backend, or its child could not get
+        # past a lock that nobody there holds.
+        lifecycle.watch(self)
         with self._lock:
             if self._closed:
+                lifecycle.forget(self)
                 raise self._closed_error()
             syncer = self._syncers.get(namespace)
             if syncer is None:
@@ -203,7 +217,6 @@ class ReplicatedBackend(Backend):
                 self._scheduler.add(self._task(syncer))
                 if self._spool_directory is not None and self._config.spool_fsync == "interval":
                     self._scheduler.add(lambda: _sync_spool(namespace, syncer.replica.spool))
-                lifecycle.watch(self)
         return syncer
 
     def _make_syncer(self, namespace: str) -> Syncer:

@@ -62,6 +62,7 @@ def _close_all() -> None:
         try:
             backend.close(timeout=_EXIT_SECONDS)
         except Exception as error:
+            error.add_note("the process ends, and nobody can close it again: what no spool has is lost")
             failures.append(error)
     if failures:
         # There is no caller to raise to; the interpreter prints this one.

@@ -75,12 +75,22 @@ class Syncer:
     def reset_threads(self) -> None:
         """Start over with what belongs to threads: none of them lives on in a forked child."""
         self._turn = threading.Lock()
+        self._runner: int | None = None
         self.settled = threading.Event()
 
     # -- flush ---------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float | None) -> None:
-        """See `Backend.flush`."""
+        """See `Backend.flush`.
+
+        Raises:
+            RuntimeError: this thread is in a round already, and would wait for itself.
+        """
+        if self._runner == threading.get_ident():
+            raise RuntimeError(
+                f"namespace {self.replica.namespace!r}: a flush was called within a sync of the same namespace, by an "
+                f"observer or a signal handler, and would wait for itself; have another thread flush"
+            )
         now = self._environment.monotonic
         ticket = self.replica.request()
         limit = self._patience if timeout is None else timeout
@@ -171,6 +181,13 @@ class Syncer:
 
     def _round(self, pause: Callable[[float], bool]) -> None:
         """Have the replica and the store meet once. The caller holds the turn."""
+        self._runner = threading.get_ident()
+        try:
+            self._meet(pause)
+        finally:
+            self._runner = None
+
+    def _meet(self, pause: Callable[[float], bool]) -> None:
         environment, replica = self._environment, self.replica
         started, clock = environment.wall(), environment.monotonic()
         self._traffic.restart()

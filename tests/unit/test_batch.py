@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import sys
 import threading
@@ -318,3 +319,68 @@ def test_a_store_closed_inside_the_block_refuses_the_batch() -> None:
     with pytest.raises(BackendClosedError), ns.batch():
         n.add(1)
         store.close()
+
+
+# -- left in other ways than at its end ------------------------------------------------------------------------
+
+
+def test_a_flush_inside_a_batch_that_has_collected_writes_is_refused(ns: Namespace) -> None:
+    """It could not keep what it promises."""
+    with ns.batch():
+        ns.flush()
+        ns.int("n").add(1)
+        with pytest.raises(RuntimeError, match="flush after the block"):
+            ns.flush()
+    ns.flush()
+
+    assert 1 == ns.int("n").get()
+
+
+def test_so_is_one_in_another_thread_that_is_awaited(ns: Namespace) -> None:
+    """It is the task that is inside the block."""
+
+    async def flush_inside() -> None:
+        with ns.batch():
+            ns.int("n").add(1)
+            await ns.aflush()
+
+    with pytest.raises(RuntimeError, match="flush after the block"):
+        asyncio.run(flush_inside())
+
+
+def test_a_generator_that_is_given_up_inside_a_batch_says_what_is_lost(
+    ns: Namespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also what its caller wrote, who did not know of the block."""
+
+    def rows() -> Iterator[int]:
+        with ns.batch():
+            ns.int("read").add(1)
+            yield 1
+
+    generator = rows()
+    next(generator)
+    ns.int("orders").add(1)
+    del generator
+    ns.int("orders").add(1)
+
+    assert (0, 1) == (ns.int("read").get(), ns.int("orders").get())
+    assert ["a generator was given up inside a batch of namespace 'fleet'; the 2 writes"] == [
+        record.getMessage().partition(" that were")[0] for record in caplog.records
+    ]
+
+
+def test_a_batch_is_left_in_the_context_in_which_it_was_entered(ns: Namespace, backend: Recording) -> None:
+    """Elsewhere nothing was collected for it: what it has would be half of what it should have."""
+    batch = ns.batch()
+
+    def enter() -> None:
+        batch.__enter__()
+        ns.int("n").add(1)
+
+    contextvars.copy_context().run(enter)
+    with pytest.raises(RuntimeError, match="the 1 writes it has collected are not applied: enter and leave it in one"):
+        batch.__exit__(None, None, None)
+    ns.int("n").add(5)
+
+    assert [("fleet", (IntAdd("n", 5),))] == backend.applied

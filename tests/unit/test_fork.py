@@ -201,3 +201,19 @@ for thread in threads:
 """)
 
     assert ("0\n", "") == output
+
+
+def test_a_child_that_is_forked_inside_a_batch_writes_for_itself() -> None:
+    """And leaving the block there too does not apply the parent's writes again."""
+    script = """
+with ns.batch():
+    ns.int("n").add(1)
+    pid = os.fork()
+    if pid == 0:
+        ns.int("child").add(10)
+        inside = ns.int("child").get()
+if pid == 0:
+    os._exit(0 if (inside, ns.int("n").get()) == (10, 0) else 1)
+print(os.waitpid(pid, 0)[1], ns.int("n").get(), ns.int("child").get())
+"""
+    assert ("0 1 0\n", "") == run(script)

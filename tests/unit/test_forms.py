@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import pathlib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -457,6 +458,9 @@ WRONG: dict[str, tuple[Any, Any]] = {
     "bool for int": (int, True),
     "none for int": (int, None),
     "int for str": (str, 1),
+    "bytes for str": (str, b"a"),
+    "date for str": (str, date(2026, 1, 2)),
+    "uuid for str": (str, uuid.UUID(int=1)),
     "int for bool": (bool, 1),
     "bool for float": (float, True),
     "another literal": (Literal["on"], "off"),
@@ -506,7 +510,9 @@ def test_keys_that_would_not_come_back_as_declared_are_refused(
 
 
 @pytest.mark.parametrize(
-    "declared", ["int", 3, [int], str | datetime, Service | Point], ids=["str", "int", "list", "strs", "classes"]
+    "declared",
+    ["int", 3, [int], str | datetime, Service | Point, complex, pathlib.Path],
+    ids=["str", "int", "list", "strs", "classes", "complex", "path"],
 )
 def test_types_msgspec_cannot_tell_apart_are_refused_at_once(ns: Namespace, declared: Any) -> None:
     """At the making of the handle, with msgspec's reason."""

@@ -445,6 +445,83 @@ class TestFork:
         assert {"n": expected, "twin": expected} == state(tmp_path)
 
 
+def test_a_child_may_be_forked_while_another_thread_opens_the_namespace(tmp_path: Path) -> None:
+    """That thread holds a lock which nobody in the child would ever release."""
+    run(
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        backend = open_backend(root)
+        opening, forked = threading.Event(), threading.Event()
+        make_syncer = backend._make_syncer
+
+        def make_slowly(namespace):
+            opening.set()
+            forked.wait()
+            return make_syncer(namespace)
+
+        backend._make_syncer = make_slowly
+        other = threading.Thread(target=lambda: backend.apply("ns", ops.IntAdd("n", 1)))
+        other.start()
+        opening.wait()
+        pid = os.fork()
+        if pid == 0:
+            import signal
+            signal.alarm(20)
+            del backend._make_syncer
+            backend.apply("ns", ops.IntAdd("n", 10))
+            backend.flush("ns")
+            os._exit(0)
+        status = os.waitpid(pid, 0)[1]
+        forked.set()
+        other.join()
+        backend.close()
+        sys.exit(os.waitstatus_to_exitcode(status))
+        """,
+        tmp_path,
+    )
+
+    assert {"n": 11} == state(tmp_path)
+
+
+def test_a_close_by_a_signal_handler_does_not_wait_for_what_it_interrupted(tmp_path: Path) -> None:
+    """Neither for a flush nor for a close of the same thread: both could only go on after it."""
+    done = run(
+        """
+        import signal
+        backend = open_backend(root)
+        waits = []
+        put = DirectoryStore.put
+
+        def interrupted(self, key, *args, **options):
+            if key.endswith("ns.json"):
+                signal.raise_signal(signal.SIGTERM)
+            return put(self, key, *args, **options)
+
+        def stop(*_):
+            began = time.monotonic()
+            try:
+                backend.close()
+            except Exception as error:
+                waits.append([type(error).__name__, time.monotonic() - began < 5])
+
+        signal.signal(signal.SIGTERM, stop)
+        backend.apply("ns", ops.IntAdd("n", 1))
+        DirectoryStore.put = interrupted
+        backend.flush("ns")
+        backend2 = open_backend(root)
+        backend, first = backend2, backend
+        backend.apply("ns", ops.IntAdd("n", 1))
+        backend.close()
+        print(json.dumps(waits))
+        """,
+        tmp_path,
+    )
+
+    assert [["UnflushedOpsError", True], ["RuntimeError", True]] == json.loads(done.stdout)
+    assert {"n": 2} == state(tmp_path)
+
+
 def test_a_handle_does_not_pickle() -> None:
     """The error says what to do instead."""
     backend = backend_over(MemoryObjectStore())

@@ -12,7 +12,7 @@ import pytest
 
 from metadatadb_core import ops
 from metadatadb_core.errors import BackendUnavailableError, FlushTimeoutError
-from metadatadb_core.events import subscribe
+from metadatadb_core.events import SyncFinished, subscribe
 from metadatadb_core.replication import ObjectStore, OutcomeUnknown, Version
 from metadatadb_core.replication.driver import Traffic
 from metadatadb_core.replication.environment import Environment
@@ -28,6 +28,7 @@ from tests.support.engine import (
     TTL,
     UNLIMITED,
     FakeTime,
+    backend_over,
     eager,
     environment,
     impatient,
@@ -412,3 +413,24 @@ class _Passing(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         self._time.advance(timeout or 0.0)
         return False
+
+
+def test_an_observer_that_flushes_the_namespace_it_is_told_of_is_refused() -> None:
+    """It would wait for the very sync that waits for it."""
+    refused: list[str] = []
+    backend = backend_over(MemoryObjectStore())
+
+    def flush_again(event: SyncFinished) -> None:
+        try:
+            backend.flush(NS)
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    leave = subscribe("again", flush_again)
+    try:
+        backend.flush(NS)
+    finally:
+        leave()
+        backend.close()
+
+    assert "would wait for itself; have another thread flush" in refused[0]
