@@ -82,7 +82,8 @@ def _from_url(text: str, registry: Registry) -> tuple[str, Settings]:
     except ConfigError as error:
         problems += [msgspec.structs.replace(problem, file=source) for problem in error.problems]
     except ValueError as error:  # `url.port`, say
-        problems.append(ConfigProblem(f"its host or path cannot be used{_detail(text, error)}", source))
+        reason = ", perhaps because of the user and password in it" if "@" in url.netloc else _detail(text, error)
+        problems.append(ConfigProblem(f"its host or path cannot be used{reason}", source))
     complete = not problems
     if url.fragment:
         problems.append(ConfigProblem("a '#' ends the URL", source, expected="%23 for a '#' in a value"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from metadatadb_core.cli.streams import guard_streams
+
 __all__ = ["main"]
 
 _NEEDED = ("click", "rich")
@@ -19,6 +21,7 @@ def main() -> None:
     Raises:
         SystemExit: always; docs/cli.md says what its status means.
     """
+    guard_streams()
     try:
         from metadatadb_core.cli.app import application
     except ModuleNotFoundError as error:

@@ -7,20 +7,18 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final, final
+from typing import Any, final
 
 import click
 
 from metadatadb_core.cli.commands import COMMANDS
-from metadatadb_core.cli.failures import PIPE_CLOSED, Interrupted, explain
-from metadatadb_core.cli.options import examples
+from metadatadb_core.cli.failures import INTERRUPTED, PIPE_CLOSED, Interrupted, explain
+from metadatadb_core.cli.options import Seconds, examples
 from metadatadb_core.cli.output import Output
 from metadatadb_core.cli.session import CONNECT_SECONDS, Session, pass_session
+from metadatadb_core.cli.streams import UnwritableError
 
 __all__ = ["application"]
-
-_WIDEST: Final = 100
-"""Columns that help is folded to at most."""
 
 
 @final
@@ -30,23 +28,38 @@ class _Application(click.Group):
     def main(self, *positional: Any, **named: Any) -> Any:
         words = positional[0] if positional else named.get("args")
         output = Output(as_json="--json" in _before_dashes(sys.argv[1:] if words is None else list(words)))
-        named |= {"prog_name": "metadatadb", "standalone_mode": False, "obj": Session(output)}
-        if output.out.is_terminal:  # click itself takes none for narrower than 50 columns
-            named["terminal_width"] = min(output.out.width, _WIDEST)
+        session = Session(output)
+        # Of its own accord click takes no terminal for narrower than 50 columns, and goes by COLUMNS in a pipe.
+        named["terminal_width"] = output.help_width
+        named |= {"prog_name": "metadatadb", "standalone_mode": False, "obj": session}
+        with session.signals.raised():
+            status = self._status(output, positional, named)
+        sys.exit(session.signals.status if status == INTERRUPTED else status)
+
+    def _status(self, output: Output, positional: tuple[Any, ...], named: dict[str, Any]) -> int:
         try:
             with _warnings_told(output):
-                status = super().main(*positional, **named)
+                return super().main(*positional, **named) or 0
         except click.exceptions.NoArgsIsHelpError as help_asked_for:
             help_asked_for.show()
-            status = help_asked_for.exit_code
+            return help_asked_for.exit_code
         except Exception as error:
             failure = explain(error)
             if failure is None:
                 raise
-            status = failure.status
-            with suppress(BrokenPipeError):
+            with suppress(BrokenPipeError, UnwritableError):
                 output.fail(failure)
-        sys.exit(status or 0)
+            return failure.status
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if any(name in parameter.opts for command in COMMANDS for parameter in command.params):
+                place = f"it comes after the command: metadatadb COMMAND {name}"
+                raise click.NoSuchOption(name, f"No such option: {name} here; {place}", ctx=ctx) from None
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -91,12 +104,12 @@ class _Warnings(logging.Handler):
     "metadatadb",
     cls=_Application,
     commands=COMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("export METADATADB_TARGET=s3://builds", "metadatadb namespaces", "metadatadb show jobs"),
 )
 @click.option(
     "--connect-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     default=CONNECT_SECONDS,
     show_default=True,
     envvar="METADATADB_CONNECT_TIMEOUT",

@@ -9,13 +9,17 @@ import msgspec
 
 from metadatadb_core import ops
 from metadatadb_core.backend import Backend
-from metadatadb_core.cli.contents import key_text, members_of, value_text
+from metadatadb_core.cli.contents import key_text, members_of, preview, value_text
+from metadatadb_core.cli.wording import structure_text
 from metadatadb_core.errors import StructureMismatchError
 from metadatadb_core.keys import Json, canonical_key
 from metadatadb_core.ops import MISSING, Missing, Op, ReadOp, Shape
 from metadatadb_core.state import NamespaceState
 
 __all__ = ["Change", "Place", "check_kinds", "places_of", "value_at"]
+
+_SHOWN: Final = 400
+"""Characters of a value that people are shown, before and after."""
 
 _Kind: TypeAlias = Literal["value", "entry", "member", "length"]
 
@@ -34,13 +38,14 @@ class Place(msgspec.Struct, frozen=True):
     key: Json | msgspec.UnsetType = msgspec.UNSET
 
     def __str__(self) -> str:
+        name = structure_text(self.name)
         match self.what:
             case "value":
-                return self.name
+                return name
             case "length":
-                return f"length of {self.name}"
+                return f"length of {name}"
             case "entry" | "member":
-                return f"{self.name}[{key_text(self.key)}]"
+                return f"{name}[{key_text(self.key)}]"
             case _:
                 assert_never(self.what)
 
@@ -74,7 +79,7 @@ def _or_unset(value: Json | Missing) -> Json | msgspec.UnsetType:
 
 
 def _text(value: Any) -> str:
-    return "-" if value is msgspec.UNSET else value_text(value)
+    return "-" if value is msgspec.UNSET else preview(value_text(value), _SHOWN)
 
 
 def _place(op: Op) -> Place:

@@ -58,13 +58,15 @@ def not_connected(error: Exception) -> Iterator[Finding]:
     match cause:
         case Denied():
             yield tried
+            # What kept anything from being sent is known here, and the reason says what to do about it.
             advice = "see that the credentials are those you mean, and allow them to use the bucket"
-            yield Finding(_CREDENTIALS, Verdict.FAIL, reason, advice)
+            yield Finding(_CREDENTIALS, Verdict.FAIL, reason, advice if answered else None)
             yield Finding(_BUCKET, Verdict.SKIP, "cannot be tried, since credentials failed")
         case Rejected():
             yield tried
             yield Finding(_CREDENTIALS, Verdict.SKIP, "the store did not say")
-            yield Finding(_BUCKET, Verdict.FAIL, reason, "create it, or correct its name in the configuration")
+            advice = "create it, or correct its name in the configuration"
+            yield Finding(_BUCKET, Verdict.FAIL, reason, advice if answered else None)
         case _:
             yield Finding(
                 _CONNECTION, Verdict.FAIL, reason, "see that the store runs, and that this machine reaches it"

@@ -7,7 +7,7 @@ may be anything.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,7 +15,20 @@ from metadatadb_core.codec import encode_names
 from metadatadb_core.keys import CanonicalKey, Json, member_key, sort_keys
 from metadatadb_core.members import Members
 
-__all__ = ["Content", "content_of", "items_of", "key_text", "lines_of", "members_of", "stored_form", "value_text"]
+__all__ = [
+    "Content",
+    "content_of",
+    "items_of",
+    "key_text",
+    "lines_of",
+    "members_of",
+    "preview",
+    "stored_form",
+    "value_text",
+]
+
+_PREVIEW: Final = 40
+"""Characters of a value that a table shows."""
 
 
 class Content(msgspec.Struct):
@@ -100,6 +113,11 @@ def _is_plain(text: str) -> bool:
 def value_text(value: Any) -> str:
     """A value in one line of JSON, with spaces."""
     return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
+
+
+def preview(text: str, length: int = _PREVIEW) -> str:
+    """As much of a text as a table has room for."""
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def lines_of(value: Members | Json, width: int) -> Iterator[str]:

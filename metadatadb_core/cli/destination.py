@@ -35,6 +35,8 @@ class Destination:
 
     Attributes:
         name: the store, as it is printed.
+        location: likewise for programs, who are told its prefix apart.
+        prefix: what its keys begin with.
         stop: set to end all waits.
 
     Raises:
@@ -43,11 +45,10 @@ class Destination:
 
     def __init__(self, opened: OpenTarget, *, replace: bool, waiting: Callable[[str], object]) -> None:
         backend = opened.replicated
-        self.name = opened.name
+        self.name, self.location, self.prefix = opened.name, opened.location, backend.config.prefix
         self.replace = replace
         self.stop = threading.Event()
         self._store = backend.object_store()
-        self._prefix = backend.config.prefix
         self._lock_ttl = backend.config.lock_ttl.seconds
         self._waiting = waiting
         self._told: set[str] = set()
@@ -61,22 +62,22 @@ class Destination:
             UnsafeStoreError: it does not.
             StoreFailure: that could not be found out.
         """
-        self._deletes_enforced = self._run(probe(self._prefix, self.name, self._environment))
+        self._deletes_enforced = self._run(probe(self.prefix, self.name, self._environment))
 
     def standing(self, namespace: str, content: Content) -> Standing:
         """What is there of `namespace`, compared with `content`; see `metadatadb_core.replication.placement`."""
-        return self._run(standing(self._prefix, namespace, content, self._environment))
+        return self._run(standing(self.prefix, namespace, content, self._environment))
 
     def place(self, namespace: str, content: Content, may_replace: Callable[[Version], bool]) -> Placement:
         """Put `content` there; see `metadatadb_core.replication.placement`."""
         lock = Lock(
-            lock_key(self._prefix, namespace),
+            lock_key(self.prefix, namespace),
             self._lock_ttl,
             self._environment,
             deletes_enforced=lambda: self._deletes_enforced,
             waited=lambda _seconds: self._tell_of_waiting(namespace),
         )
-        steps = place(self._prefix, namespace, content, lock, self._environment, may_replace)
+        steps = place(self.prefix, namespace, content, lock, self._environment, may_replace)
         return self._run(steps)
 
     def _tell_of_waiting(self, namespace: str) -> None:

@@ -1,7 +1,7 @@
 """How a command can fail, and the status it then exits with.
 
 The rule: 2 where what was typed, or a file it names, is wrong whatever the store holds, so that the same words would
-fail again; 1 where they were understood and the answer is no.
+fail again; 1 where they were understood and the answer is no; 74 where the answer could not be printed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from metadatadb_core.cli.streams import UnwritableError
 from metadatadb_core.errors import (
     BackendNotFoundError,
     ConfigError,
@@ -29,6 +30,9 @@ INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 """Likewise for SIGPIPE: whoever reads the output wants no more."""
 
+UNWRITABLE: Final = 74
+"""What sysexits.h calls an error while doing I/O: what was to be printed could not be."""
+
 _WRONG_WORDS: Final = (BackendNotFoundError, ConfigError, InvalidNamespaceError, InvalidValueError)
 
 
@@ -45,7 +49,7 @@ class Misuse(CommandError):
 
 
 class Interrupted(CommandError):
-    """Ctrl-C ended it: exit status 130."""
+    """Ctrl-C ended it, exit status 130, or another such signal: see `Signals.status`."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ def explain(error: Exception) -> Failure | None:
             return Failure(kind, str(error), 2)
         case Interrupted():
             return Failure(kind, str(error), INTERRUPTED)
+        case UnwritableError():
+            return Failure(kind, str(error), UNWRITABLE)
         case Refusal():
             return Failure(kind, str(error), 1)
         case ConfigError():

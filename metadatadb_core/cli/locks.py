@@ -16,7 +16,8 @@ class LockDocument(msgspec.Struct):
     """A lock, for programs.
 
     Attributes:
-        holder: the nonce that tells it from every other; None for one of the Go original, which has none.
+        holder: the nonce that tells it from every other; None for one of the Go original, which has none, and for
+            one that cannot be read.
         ttl: seconds for which its holder claims it, or None likewise.
         taken: when, by the store's clock, or None where the store does not say.
         age: seconds since then, by the store's clock, or None likewise.
@@ -41,7 +42,7 @@ def lock_text(lock: LockDocument | None) -> str:
     """The same for people."""
     if lock is None:
         return "free"
-    parts = [f"held by {lock.holder or 'a replica of the Go original'}"]
+    parts = [f"held by {_holder(lock)}"]
     if lock.age is not None:
         parts.append(f"for {age_text(lock.age)} now")
     elif lock.taken is not None:
@@ -49,3 +50,12 @@ def lock_text(lock: LockDocument | None) -> str:
     if lock.ttl is not None:
         parts.append(f"claimed for {age_text(lock.ttl)}")
     return ", ".join(parts)
+
+
+def _holder(lock: LockDocument) -> str:
+    if lock.holder is not None:
+        return lock.holder
+    # The original says it of each of its locks, which do not say anything else.
+    return (
+        "a replica of the Go original" if lock.expires_at is not None else "somebody unknown, since it cannot be read"
+    )

@@ -12,7 +12,6 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
 from rich.console import RenderableType
-from rich.progress import Progress, TaskID
 from rich.text import Text
 
 from metadatadb_core.cli.destination import Destination
@@ -20,7 +19,7 @@ from metadatadb_core.cli.failures import CommandError, Interrupted, Refusal
 from metadatadb_core.cli.output import Output
 from metadatadb_core.cli.session import Session
 from metadatadb_core.cli.sources import GoneError, Item, Source
-from metadatadb_core.cli.wording import bytes_text, name_text, printable
+from metadatadb_core.cli.wording import bytes_text, name_text
 from metadatadb_core.errors import CorruptStateError, MetadataDBError, UnsupportedFormatError
 from metadatadb_core.replication.content import Content
 from metadatadb_core.replication.object_store import Version
@@ -30,11 +29,19 @@ from metadatadb_core.replication.requests import OutOfTime
 
 __all__ = ["move"]
 
-Status: TypeAlias = Literal["written", "replaced", "unchanged", "conflict", "failed", "unknown", "not begun"]
+Status: TypeAlias = Literal[
+    "written", "replaced", "unchanged", "conflict", "unreadable", "failed", "unknown", "not begun"
+]
 """What has become of a namespace; `unknown`: it may have been written, as a whole, or not."""
 
 _DONE: Final = ("written", "replaced", "unchanged")
-_STYLES: Final[dict[Status, str]] = {"conflict": "red", "failed": "red", "unknown": "red", "not begun": "yellow"}
+_STYLES: Final[dict[Status, str]] = {
+    "conflict": "red",
+    "unreadable": "red",
+    "failed": "red",
+    "unknown": "red",
+    "not begun": "yellow",
+}
 _READINGS: Final = 3
 """How often a namespace is copied that changes at its source all the time."""
 
@@ -50,13 +57,21 @@ class _Row(msgspec.Struct):
 
 class _Report(msgspec.Struct):
     source: str
+    source_prefix: str | None
     destination: str
+    destination_prefix: str
     complete: bool
     namespaces: list[_Row]
 
 
-def move(session: Session, source: Source, destination: Destination) -> None:
+def move(session: Session, source: Source, destination: Destination, *, skip_unreadable: bool = False) -> None:
     """Move all that `source` has, and tell what has become of each namespace.
+
+    Args:
+        session: the run of the command.
+        source: where from.
+        destination: where to.
+        skip_unreadable: whether what cannot be read at the source keeps nothing else from being moved.
 
     Raises:
         Refusal: not all of it is at the destination.
@@ -65,16 +80,20 @@ def move(session: Session, source: Source, destination: Destination) -> None:
         StoreFailure: a store could not be read, before anything was written.
     """
     output = session.output
-    rows = _plan(output, source, destination)
-    planned = all(row.status in ("unchanged", "not begun") for row in rows)
+    try:
+        rows = _plan(output, source, destination)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; nothing was written to {destination.name}") from None
+    fatal = ("conflict",) if skip_unreadable else ("conflict", "unreadable")
+    planned = not any(row.status in fatal for row in rows)
     error: Exception | None = None
     if planned and any(row.status == "not begun" for row in rows):
         error = _write(session, source, destination, rows)
     done = sum(row.status in _DONE for row in rows)
-    report = _Report(source.name, destination.name, done == len(rows), rows)
+    report = _Report(source.location, source.prefix, destination.location, destination.prefix, done == len(rows), rows)
     output.result(report, lambda: _render(output, report))
     if not planned:
-        raise _refused(rows, destination)
+        raise _refused([row for row in rows if row.status in fatal], destination)
     if not report.complete or not (error is None or isinstance(error, Interrupted)):
         raise _stopped(error, done, rows, destination)
 
@@ -83,22 +102,29 @@ def move(session: Session, source: Source, destination: Destination) -> None:
 
 
 def _plan(output: Output, source: Source, destination: Destination) -> list[_Row]:
-    with output.progress() as progress:
-        bar = progress.add_task("comparing", total=source.size)
-        return [_planned(item, destination, progress, bar) for item in source.items()]
+    rows: list[_Row] = []
+    with output.counting() as progress:
+        bar = progress.add_task("comparing", total=source.count)
+        for item in source.items():
+            rows.append(_planned(item, destination))
+            progress.advance(bar)
+    return rows
 
 
-def _planned(item: Item, destination: Destination, progress: Progress, bar: TaskID) -> _Row:
+def _planned(item: Item, destination: Destination) -> _Row:
     row = _Row(item.namespace)
     try:
         content = item.read()
-        assert content is not None
-        row.bytes = len(content.body)
-        standing = destination.standing(item.namespace, content)
     except _UNUSABLE as error:
+        row.status, row.detail = "unreadable", str(error)
+        return row
+    assert content is not None
+    row.bytes = len(content.body)
+    try:
+        standing = destination.standing(item.namespace, content)
+    except (CorruptStateError, UnsupportedFormatError) as error:
         row.status, row.detail = "conflict", str(error)
         return row
-    progress.advance(bar, row.bytes)
     if standing is Standing.SAME:
         row.status = "unchanged"
     elif standing is Standing.OTHER and not destination.replace:
@@ -107,9 +133,21 @@ def _planned(item: Item, destination: Destination, progress: Progress, bar: Task
 
 
 def _refused(rows: Sequence[_Row], destination: Destination) -> Refusal:
-    names = ", ".join(name_text(row.namespace) for row in rows if row.status == "conflict")
-    advice = "see above why" if destination.replace else "see above why; --replace overwrites what is there"
-    return Refusal(f"nothing was written to {destination.name}, because of {names}: {advice}, and -n leaves others out")
+    """Nothing is written because of `rows`."""
+    found = {row.status for row in rows}
+    advice = []
+    if "unreadable" in found:
+        advice.append("--skip-unreadable leaves out what cannot be read at the source")
+    if "conflict" in found and not destination.replace:
+        advice.append("--replace overwrites what is there")
+    advice.append("-n leaves others out")
+    return Refusal(
+        f"nothing was written to {destination.name}, because of {_names(rows)}: see above why; {', and '.join(advice)}"
+    )
+
+
+def _names(rows: Sequence[_Row]) -> str:
+    return ", ".join(name_text(row.namespace) for row in rows)
 
 
 # -- one namespace after the other -------------------------------------------------------------------------
@@ -128,13 +166,13 @@ def _write(session: Session, source: Source, destination: Destination, rows: Seq
                     break
                 if (row := waiting.get(item.namespace)) is not None:
                     _write_one(session.output, source, destination, item, row)
-                    progress.advance(bar, row.bytes or 0)
+                    progress.advance(bar)
         except (MetadataDBError, StoreFailure, CommandError, OutOfTime) as error:
             return Interrupted() if stop.is_set() else error
         return Interrupted() if stop.is_set() else None
 
-    with session.output.progress() as progress:
-        bar = progress.add_task("writing", total=sum(row.bytes or 0 for row in waiting.values()))
+    with session.output.counting() as progress:
+        bar = progress.add_task("writing", total=len(waiting))
         return session.uninterrupted(write_all)
 
 
@@ -215,7 +253,12 @@ def _told(outcome: Outcome) -> tuple[Status, str | None]:
 
 
 def _stopped(error: Exception | None, done: int, rows: Sequence[_Row], destination: Destination) -> Exception:
-    text = f"{done} of {len(rows)} namespaces are at {destination.name}; the same command again goes on with the rest"
+    text = f"{done} of {len(rows)} namespaces are at {destination.name}"
+    unreadable = [row for row in rows if row.status == "unreadable"]
+    if done + len(unreadable) < len(rows):
+        text += "; the same command again goes on with the rest"
+    if unreadable:
+        text += f"; left out, since they cannot be read: {_names(unreadable)}"
     match error:
         case None:
             return Refusal(text)
@@ -230,7 +273,7 @@ def _stopped(error: Exception | None, done: int, rows: Sequence[_Row], destinati
 
 def _render(output: Output, report: _Report) -> Iterator[RenderableType]:
     if not report.namespaces:
-        yield f"{printable(report.source)} holds no namespace"
+        yield f"{report.source} holds no namespace"
         return
     yield output.rows(
         ("NAMESPACE", "SIZE", "RESULT", "NOTE"),

@@ -1,24 +1,25 @@
 """What commands print: to people through rich, or one JSON document for programs.
 
 What a store holds is anybody's text, and a terminal obeys some of it: whatever is printed to people goes through
-`printable`. On a stream that is no terminal nothing is coloured, redrawn or wrapped.
+`printable`, and JSON through `encoded`. On a stream that is no terminal nothing is coloured, redrawn or wrapped.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final, final
 
 import click
-import msgspec
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from metadatadb_core.cli.documents import encoded
 from metadatadb_core.cli.failures import Failure, Misuse
 from metadatadb_core.cli.problems import show_problems
 from metadatadb_core.cli.wording import printable
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Output"]
 
 _UNLIMITED: Final = 100_000
+_WIDEST_HELP: Final = 100
+_PIPED_HELP: Final = 78
+"""Columns that help is folded to: at most, and where there is no terminal."""
+_SCREEN: Final = range(10, 10_000)
+"""What may be believed of variables that say how many columns or lines a terminal has."""
 _FOLDED: Final = 30
 """The last column of a table may be folded to this width before rows are printed as blocks instead."""
 
@@ -40,8 +46,22 @@ class _Console(Console):
 
 
 def _console(stream: IO[str]) -> Console:
-    wide = None if stream.isatty() or "COLUMNS" in os.environ else _UNLIMITED
-    return _Console(file=stream, width=wide, markup=False, emoji=False, highlight=False)
+    environment = {name: text for name, text in os.environ.items() if name not in _SIZES or _is_size(text)}
+    return _Console(
+        file=stream,
+        width=None if stream.isatty() else _UNLIMITED,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        _environ=environment,
+    )
+
+
+_SIZES: Final = ("COLUMNS", "LINES")
+
+
+def _is_size(text: str) -> bool:
+    return re.fullmatch("[0-9]{1,9}", text) is not None and int(text) in _SCREEN
 
 
 @final
@@ -61,21 +81,39 @@ class Output:
         self.out = _console(sys.stdout)
         self.err = _console(sys.stderr)
 
+    @property
+    def help_width(self) -> int:
+        """Columns that help is folded to."""
+        return min(self.out.width, _WIDEST_HELP) if self.out.is_terminal else _PIPED_HELP
+
     # -- results, on stdout --------------------------------------------------------------------------------
 
     def result(self, document: object, render: Callable[[], Iterable[RenderableType]]) -> None:
-        """Print what the command found: `document` as one line of JSON, or what `render` makes of it."""
+        """Print what the command found: `document` as one line of JSON, or what `render` makes of it.
+
+        Raises:
+            UnwritableError: standard output cannot be written.
+        """
         if self.as_json:
             self.emit(document)
         else:
             for part in render():
                 self.show(part)
+            self.flush()
 
     def emit(self, document: object) -> None:
         """Print `document` as one line of JSON, at once: of a stream of them, each is seen as it comes."""
         self.out.file.flush()
-        sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+        sys.stdout.buffer.write(encoded(document) + b"\n")
         sys.stdout.buffer.flush()
+
+    def flush(self) -> None:
+        """Let people see what was shown so far, also by way of a pipe.
+
+        Raises:
+            UnwritableError: standard output cannot be written.
+        """
+        self.out.file.flush()
 
     def show(self, *renderables: RenderableType) -> None:
         """Print to people; a `str` as a line, however long."""
@@ -149,11 +187,13 @@ class Output:
             self._tell(head + Text(printable(failure.message or failure.kind)))
 
     def _tell(self, line: Text) -> None:
-        self.out.file.flush()  # where both streams are one, in the order in which they were written
-        self.err.print(line, soft_wrap=not self.err.is_terminal)
+        try:
+            self.out.file.flush()  # where both streams are one, in the order in which they were written
+        finally:
+            self.err.print(line, soft_wrap=not self.err.is_terminal)
 
     def _emit_aside(self, document: object) -> None:
-        sys.stderr.buffer.write(msgspec.json.encode(document) + b"\n")
+        sys.stderr.buffer.write(encoded(document) + b"\n")
         sys.stderr.buffer.flush()
 
     # -- on a terminal -------------------------------------------------------------------------------------
@@ -169,6 +209,12 @@ class Output:
 
         shown = not self.as_json and self.err.is_terminal and not self.err.is_dumb_terminal
         return Progress(*columns, console=self.err, transient=True, disable=not shown)
+
+    def counting(self) -> Progress:
+        """A progress bar that counts namespaces: each takes its requests, however many bytes it has."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+
+        return self.progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
@@ -187,4 +233,8 @@ class Output:
         """
         if self.as_json or not sys.stdin.isatty():
             raise Misuse(f"{question} There is nobody to ask: add --yes")
-        return click.confirm(question, err=True)
+        try:
+            return click.confirm(question, err=True)
+        except click.Abort:
+            self.err.line()  # what is said next is not to stand behind the question
+            raise

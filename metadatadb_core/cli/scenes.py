@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 from rich.console import RenderableType
 
-from metadatadb_core.cli.contents import Content, content_of, items_of, lines_of, stored_form, value_text
+from metadatadb_core.cli.contents import Content, content_of, items_of, lines_of, preview, stored_form, value_text
 from metadatadb_core.cli.output import Output
 from metadatadb_core.cli.views import View
-from metadatadb_core.cli.wording import bytes_text, name_text, time_text
+from metadatadb_core.cli.wording import bytes_text, name_text, structure_text, time_text
 from metadatadb_core.keys import Json
 from metadatadb_core.members import Members
 
 __all__ = ["NameScene", "NamespaceScene", "Scene"]
-
-_PREVIEW: Final = 40
-"""Characters of a scalar that the table of a namespace shows."""
 
 
 class Scene(Protocol):
@@ -41,6 +38,7 @@ class Scene(Protocol):
 
 class _NamespaceDocument(msgspec.Struct):
     store: str
+    prefix: str | None
     namespace: str
     version: str | None
     bytes: int | None
@@ -54,6 +52,7 @@ class NamespaceScene:
     """Which structures a namespace holds."""
 
     store: str
+    prefix: str | None
     namespace: str
 
     def document(self, view: View | None) -> object:
@@ -61,7 +60,7 @@ class NamespaceScene:
         view = view or View({})
         contents = [content_of(name, view.names[name]) for name in sorted(view.names)]
         return _NamespaceDocument(
-            self.store, self.namespace, view.version, view.bytes, view.modified, view.commits, contents
+            self.store, self.prefix, self.namespace, view.version, view.bytes, view.modified, view.commits, contents
         )
 
     def heading(self, view: View | None) -> str:
@@ -81,16 +80,15 @@ class NamespaceScene:
 
 
 def _row(content: Content, value: Members | Json) -> tuple[str, ...]:
-    size = bytes_text(content.bytes)
+    name, size = structure_text(content.name), bytes_text(content.bytes)
     if content.entries is not None:
-        return content.name, "/".join(content.kinds), str(content.entries), size, ""
-    text = value_text(stored_form(value))
-    preview = text if len(text) <= _PREVIEW else f"{text[:_PREVIEW]}..."
-    return content.name, "/".join(content.kinds), "", size, preview
+        return name, "/".join(content.kinds), str(content.entries), size, ""
+    return name, "/".join(content.kinds), "", size, preview(value_text(stored_form(value)))
 
 
 class _NameDocument(msgspec.Struct):
     store: str
+    prefix: str | None
     namespace: str
     version: str | None
     name: str
@@ -106,13 +104,16 @@ class NameScene:
     """What is stored under one name."""
 
     store: str
+    prefix: str | None
     namespace: str
     name: str
 
     def document(self, view: View | None) -> object:
         """See `Scene.document`."""
         version = view.version if view is not None else None
-        document = _NameDocument(self.store, self.namespace, version, self.name, [], None, None, msgspec.UNSET, None)
+        document = _NameDocument(
+            self.store, self.prefix, self.namespace, version, self.name, [], None, None, msgspec.UNSET, None
+        )
         if view is None or self.name not in view.names:
             return document
         value = view.names[self.name]
@@ -123,7 +124,7 @@ class NameScene:
 
     def heading(self, view: View | None) -> str:
         """See `Scene.heading`."""
-        where = f"{name_text(self.namespace)} {self.name}"
+        where = f"{name_text(self.namespace)} {structure_text(self.name)}"
         if view is None or self.name not in view.names:
             return f"{where}: nothing is stored"
         content = content_of(self.name, view.names[self.name])

@@ -9,10 +9,10 @@ import click
 
 from metadatadb_core.backend import check_namespace
 from metadatadb_core.cli.failures import Refusal
-from metadatadb_core.cli.wording import name_text
+from metadatadb_core.cli.wording import instead_text, name_text
 from metadatadb_core.errors import InvalidNamespaceError
 
-__all__ = ["check_found", "only_option"]
+__all__ = ["check_found", "only_option", "skip_unreadable_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +27,15 @@ def only_option(function: F) -> F:
         metavar="NAMESPACE",
         callback=_checked,
         help="Only this namespace, '' being the root; may be given more than once.",
+    )(function)
+
+
+def skip_unreadable_option(function: F) -> F:
+    """``--skip-unreadable``."""
+    return click.option(
+        "--skip-unreadable",
+        is_flag=True,
+        help="Leave out namespaces that cannot be read, and name them; the exit status is 1 all the same.",
     )(function)
 
 
@@ -45,6 +54,7 @@ def check_found(only: Collection[str], found: Collection[str], where: str) -> No
     Raises:
         Refusal: one of `only` is not among `found`.
     """
-    missing = sorted(map(name_text, set(only) - set(found)))
+    missing = sorted(set(only) - set(found))
     if missing:
-        raise Refusal(f"{where} holds no {', '.join(missing)}; see what it holds with metadatadb namespaces")
+        told = [f"{name_text(name)!r} ({instead_text(name, found, name_text) or 'there is none'})" for name in missing]
+        raise Refusal(f"{where} holds no {', '.join(told)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import IO, Protocol, final
@@ -46,8 +45,18 @@ class Source(Protocol):
         ...
 
     @property
-    def size(self) -> int:
-        """How many bytes all of it has, roughly."""
+    def location(self) -> str:
+        """Likewise for programs."""
+        ...
+
+    @property
+    def prefix(self) -> str | None:
+        """What keys begin with there; None of what is no store."""
+        ...
+
+    @property
+    def count(self) -> int | None:
+        """How many namespaces come from it; None where that is known at the end only."""
         ...
 
     def items(self) -> Iterator[Item]:
@@ -69,19 +78,20 @@ class StoreSource:
         warn: called with what somebody should know who moves them.
 
     Raises:
-        Refusal: one of `only` is not there, or the backend does not lie in an object store.
+        Refusal: it holds nothing, one of `only` is not there, or the backend does not lie in an object store.
         StoreFailure: it cannot be listed.
     """
 
     def __init__(self, opened: OpenTarget, only: Collection[str], warn: Callable[[str], object]) -> None:
         backend = opened.replicated
-        self.name = opened.name
+        self.name, self.location, self.prefix = opened.name, opened.location, backend.config.prefix
         self._store = backend.object_store()
-        self._prefix = backend.config.prefix
-        found = [each for each in list_namespaces(self._store, self._prefix) if each.state or each.journal]
+        found = [each for each in list_namespaces(self._store, self.prefix) if each.state or each.journal]
+        if not found:
+            raise Refusal(f"{self.name} holds no namespace: see that its name and its prefix are right")
         check_found(only, [each.name for each in found], self.name)
         self._found = [each for each in found if not only or each.name in only]
-        self.size = sum(each.state.size for each in self._found if each.state)
+        self.count = len(self._found)
         for each in self._found:
             if each.lock is not None:
                 warn(f"{name_text(each.name)} is locked at {self.name}: somebody may be writing it")
@@ -99,7 +109,7 @@ class StoreSource:
             GoneError: it is gone.
             CorruptStateError, UnsupportedFormatError, StoreFailure: it cannot be read.
         """
-        state = read_state(self._store, self._prefix, namespace, unless=unless)
+        state = read_state(self._store, self.prefix, namespace, unless=unless)
         if state is None:
             raise GoneError(f"it is gone from {self.name}")
         return Content.of_state(state.body), state.version
@@ -132,12 +142,14 @@ class FileSource:
         only: those to be moved; empty for all.
     """
 
+    prefix = None
+    count = None
+
     def __init__(self, stream: IO[bytes], name: str, only: Collection[str]) -> None:
-        self.name = name
+        self.name = self.location = name
         self._stream = stream
         self._only = only
         self._checksums: dict[str, str] = {}
-        self.size = stream.seek(0, os.SEEK_END)
 
     def items(self) -> Iterator[Item]:
         """See `Source.items`."""

@@ -10,12 +10,11 @@ from typing import TypeAlias
 from metadatadb_core.cli.contents import members_of
 from metadatadb_core.cli.failures import Refusal
 from metadatadb_core.cli.targets import OpenTarget
-from metadatadb_core.cli.wording import name_text
+from metadatadb_core.cli.wording import instead_text, name_text, structure_text
 from metadatadb_core.codec import Names
 from metadatadb_core.ops import MISSING, ScalarGet
 from metadatadb_core.replication import NotModified, ReplicatedBackend
 from metadatadb_core.replication.inspection import StoredState, list_namespaces, read_state
-from metadatadb_core.spelling import nearest
 
 __all__ = ["Look", "View", "look_at", "unknown_name", "unknown_namespace"]
 
@@ -98,17 +97,12 @@ def unknown_namespace(opened: OpenTarget, namespace: str) -> Refusal:
     text = f"nothing is stored of namespace {name_text(namespace)!r} in {opened.name}"
     if isinstance(opened.backend, ReplicatedBackend):
         found = list_namespaces(opened.backend.object_store(), opened.backend.config.prefix)
-        text += _instead(namespace, [one.name for one in found if one.state is not None])
+        there = instead_text(namespace, [one.name for one in found if one.state is not None], name_text)
+        text += f"; {there}" if there else ""
     return Refusal(text)
 
 
 def unknown_name(view: View, namespace: str, name: str) -> Refusal:
     """Nothing is stored under `name`; what there is instead."""
-    return Refusal(f"namespace {name_text(namespace)!r} holds nothing named {name!r}{_instead(name, [*view.names])}")
-
-
-def _instead(wanted: str, known: list[str]) -> str:
-    if (guess := nearest(wanted, known)) is not None:
-        return f"; did you mean {name_text(guess)!r}?"
-    shown = ", ".join(map(name_text, sorted(known)[:10])) + (", ..." if len(known) > 10 else "")
-    return f"; there is {shown}" if known else ""
+    there = instead_text(name, view.names, structure_text) or "it is empty"
+    return Refusal(f"namespace {name_text(namespace)!r} holds nothing named {name!r}; {there}")

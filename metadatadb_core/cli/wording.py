@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["age_text", "bytes_text", "name_text", "printable", "time_text"]
+from metadatadb_core.spelling import nearest
 
+__all__ = ["age_text", "bytes_text", "instead_text", "name_text", "printable", "structure_text", "time_text"]
+
+_SHOWN: Final = 10
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 _STEPS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
 
@@ -25,6 +29,23 @@ def _escaped(char: str) -> str:
 def name_text(namespace: str) -> str:
     """A namespace; the root one has no name."""
     return namespace or "(root)"
+
+
+def structure_text(name: str) -> str:
+    """A structure; its name may be empty, which nobody would see."""
+    return name or '""'
+
+
+def instead_text(wanted: str, known: Collection[str], text: Callable[[str], str]) -> str:
+    """What there is instead of the name `wanted`: the nearest, or the first of `known`, each as `text` has it.
+
+    Returns:
+        "" where nothing is known.
+    """
+    if (guess := nearest(wanted, known)) is not None:
+        return f"did you mean {text(guess)!r}?"
+    shown = ", ".join(map(text, sorted(known)[:_SHOWN])) + (", ..." if len(known) > _SHOWN else "")
+    return f"there is {shown}" if known else ""
 
 
 def bytes_text(size: int | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
+from metadatadb_core.cli.contents import preview
 from metadatadb_core.cli.failures import Misuse
 from metadatadb_core.keys import Json
 from metadatadb_core.ops import WRITE_OPS, Op, admit
@@ -15,6 +17,7 @@ from metadatadb_core.spelling import nearest
 
 __all__ = ["FORMS", "op_from_words", "op_word"]
 
+_INT64_DIGITS: Final = 19
 _KEYS: Final = frozenset({"key", "map_key", "member"})
 
 
@@ -52,21 +55,61 @@ def op_from_words(words: Sequence[str]) -> Op:
     fields = msgspec.structs.fields(kind)
     if len(values) != len(fields):
         raise Misuse(f"{word} takes {len(fields)} words, not {len(values)}: {FORMS[word]}")
+    for field, value in zip(fields, values, strict=True):
+        if not _is_utf8(value):
+            raise Misuse(f"{word}: {_label(field)} must be UTF-8, which {value!r} is not")
     return admit(kind(*(_read(word, field, value) for field, value in zip(fields, values, strict=True))))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # Python has lone surrogates for what it cannot decode
+        return False
+    return True
+
+
+def _label(field: msgspec.structs.FieldInfo) -> str:
+    return _LABELS.get(field.name, field.name.upper())
 
 
 def _read(word: str, field: msgspec.structs.FieldInfo, text: str) -> Any:
     if field.name in _KEYS:
         return text
     if field.type is int:
-        if re.fullmatch(r"[+-]?[0-9]{1,20}", text) is None:
+        if re.fullmatch(r"[+-]?[0-9]+", text) is None:
             raise Misuse(f"{word}: {field.name.upper()} must be a whole number, not {text!r}")
+        if len(text.lstrip("+-0")) > _INT64_DIGITS:
+            raise Misuse(f"{word}: {field.name.upper()} is {preview(text)}, but a number must fit in int64")
         return int(text)
-    return _json_or_text(text)
+    try:
+        return _json_or_text(text)
+    except (ValueError, RecursionError):
+        what = f"{word}: {field.name.upper()} is JSON that cannot be stored: a number too large, or too many levels"
+        raise Misuse(f"{what}; in quotes, '\"...\"', it is text") from None
 
 
 def _json_or_text(text: str) -> Json:
+    """What `text` is.
+
+    Raises:
+        ValueError, RecursionError: it is JSON, but none that can be stored.
+    """
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
+        if _is_json(text):
+            raise
         return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_int=float, parse_constant=_no_json)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_json(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")

@@ -49,3 +49,10 @@ class ReplicationConfig(BackendConfig):
             raise ValueError("'spool' is empty; name a directory, or leave it out")
         if self.spool is not None and not LOCKS_WORK:
             raise ValueError("'spool' needs the file locks of a POSIX system, which this one does not have")
+
+    def absent(self) -> str | None:
+        """What is not there and would be made by opening the backend, a database file say; None if nothing is.
+
+        Whoever merely wants to look at a store does not open it then.
+        """
+        return None

@@ -170,29 +170,31 @@ def test_a_server_that_never_answers_is_told_within_five_seconds(proxied: str, s
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize(
-    ("words", "method", "place"),
+    ("words", "method", "place", "name"),
     [
-        (["doctor"], "PUT", ".doctor-"),
-        (["doctor"], "DELETE", ".doctor-"),
-        (["bench", "--seconds", "2"], "PUT", "bench-"),
-        (["bench", "--seconds", "2"], "DELETE", "bench-"),
+        (["doctor"], "PUT", ".doctor-", "SIGINT"),
+        (["doctor"], "DELETE", ".doctor-", "SIGTERM"),
+        (["doctor"], "PUT", ".doctor-", "SIGHUP"),
+        (["bench", "--seconds", "2"], "PUT", "bench-", "SIGINT"),
+        (["bench", "--seconds", "2"], "DELETE", "bench-", "SIGTERM"),
     ],
 )
-def test_ctrl_c_leaves_nothing_behind(
-    words: list[str], method: str, place: str, bucket: str, proxied: str, s3_proxy: FaultyProxy
+def test_who_is_asked_to_end_leaves_nothing_behind(
+    words: list[str], method: str, place: str, name: str, bucket: str, proxied: str, s3_proxy: FaultyProxy
 ) -> None:
-    """What is under way is finished, and then removed."""
+    """By Ctrl-C or another such signal: what is under way is finished, and then removed."""
+    number = getattr(signal, name)
     hold = Hold(applied=False)
     s3_proxy.inject(hold, method=method, target=place)
     with subprocess.Popen(_argv(*words, proxied), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         hold.wait_until_held()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.stderr is not None
         assert "Ctrl-C again" in process.stderr.readline()
         hold.release()
         _, err = process.communicate(timeout=DEADLINE_SECONDS)
 
-    assert (130, True) == (process.returncode, err.startswith("error: interrupted"))
+    assert (128 + number, True) == (process.returncode, err.startswith("error: interrupted"))
     assert [] == keys(bucket)
 
 

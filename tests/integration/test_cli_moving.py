@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from metadatadb_core.cli.app import application
 from metadatadb_core.testing.faulty_proxy import Answer, Drop, Fault, FaultyProxy, Hold, Truncate
 from tests.support.contents import contents, fill, keys, put_state, records
+from tests.unit.cli.conftest import Terminal
 
 DEADLINE_SECONDS: Final = 60.0
 
@@ -271,7 +272,8 @@ def test_before_anything_is_written_ctrl_c_ends_it_at_once(
     said = copying.end()
     hold.release()
 
-    assert (130, "error: interrupted\n") == (said.returncode, said.stderr)
+    assert 130 == said.returncode
+    assert said.stderr.startswith("error: interrupted; nothing was written to s3://")
     assert [] == keys(bucket)
 
 
@@ -290,6 +292,26 @@ def test_an_export_that_is_interrupted_leaves_no_file(
     hold.release()
 
     assert (130, []) == (said.returncode, list(tmp_path.iterdir()))
+
+
+@posix_only
+@pytest.mark.parametrize("words", [("copy",), ("export", "-o", os.devnull, "-t")], ids=["copy", "export"])
+def test_the_progress_counts_namespaces(
+    words: tuple[str, ...], source: str, bucket: str, proxied: str, tmp_path: Path, s3_proxy: FaultyProxy
+) -> None:
+    """Each takes its requests, however small it is."""
+    fill(bucket)
+    hold = Hold(applied=False)
+    s3_proxy.inject(hold, method="GET", target="emptied.json")
+    destinations = [source] if words == ("copy",) else []
+    terminal = Terminal("-m", "metadatadb_core.cli", *words, proxied, *destinations)
+    try:
+        hold.wait_until_held()
+        terminal.wait_for("2/4")
+        hold.release()
+        terminal.wait()
+    finally:
+        terminal.close()
 
 
 def test_a_conflict_is_told_before_anything_is_written(source: str, bucket: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -14,9 +15,10 @@ from rich.console import RenderableType
 from metadatadb_core.cli.changes import Change, check_kinds, places_of, value_at
 from metadatadb_core.cli.committing import commit
 from metadatadb_core.cli.failures import Misuse
-from metadatadb_core.cli.options import command, json_option, namespace_argument, target_option
+from metadatadb_core.cli.options import Seconds, command, json_option, namespace_argument, target_option
 from metadatadb_core.cli.output import Output
 from metadatadb_core.cli.session import Session, pass_session
+from metadatadb_core.cli.streams import UnwritableError
 from metadatadb_core.cli.targets import OpenTarget
 from metadatadb_core.cli.words import FORMS, op_from_words
 from metadatadb_core.errors import InvalidValueError
@@ -44,7 +46,7 @@ def _op_words(context: click.Context, parameter: click.Parameter, incomplete: st
 @click.argument("words", nargs=-1, metavar="[OP WORD...]", shell_complete=_op_words)
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -66,10 +68,17 @@ def apply(session: Session, namespace: str, words: tuple[str, ...], timeout: flo
         changes = session.uninterrupted(
             lambda stop: _apply(opened, namespace, batch, timeout, stop), busy=f"applying to {opened.name}"
         )
-    session.output.result(
-        {"store": opened.name, "namespace": namespace, "ops": len(batch), "changes": changes},
-        lambda: _render(session.output, len(batch), changes),
-    )
+    document = {
+        "store": opened.location,
+        "prefix": opened.prefix,
+        "namespace": namespace,
+        "ops": len(batch),
+        "changes": changes,
+    }
+    try:
+        session.output.result(document, lambda: _render(session.output, len(batch), changes))
+    except UnwritableError as error:
+        raise UnwritableError(f"{_applied(len(batch))}, but {error}") from error
 
 
 apply.epilog = "\n".join(["\b", "Ops:", *(f"  {form}" for form in FORMS.values()), "", apply.epilog or ""])
@@ -80,15 +89,23 @@ def _read_ops(output: Output) -> list[Op]:
     if sys.stdin.isatty():
         output.note("reading ops, a JSON object on each line; Ctrl-D ends them, Ctrl-C drops them")
     batch: list[Op] = []
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        if line.strip():
+    for number, line in enumerate(_lines_of_input(), 1):
+        text = line.removeprefix(BOM_UTF8) if number == 1 else line
+        if text.strip():
             try:
-                batch += decode_ops(b"[" + line + b"]")
+                batch += decode_ops(b"[" + text + b"]")
             except (InvalidValueError, UnicodeDecodeError) as error:
                 raise Misuse(f"line {number} of the input: {_reason(error)}; nothing was applied") from None
     if not batch:
         raise Misuse("no op was given: type one as words, or write JSON lines to standard input")
     return batch
+
+
+def _lines_of_input() -> Iterator[bytes]:
+    try:
+        yield from sys.stdin.buffer
+    except OSError as error:
+        raise Misuse(f"standard input cannot be read: {error.strerror}; nothing was applied") from error
 
 
 def _reason(error: InvalidValueError | UnicodeDecodeError) -> str:
@@ -114,4 +131,8 @@ def _render(output: Output, count: int, changes: list[Change]) -> Iterator[Rende
     yield output.rows(("NAME", "BEFORE", "AFTER"), [change.row() for change in changes[:_SHOWN]])
     if len(changes) > _SHOWN:
         yield f"... and {len(changes) - _SHOWN} more"
-    output.note(f"{count} op{'s' if count > 1 else ''} applied")
+    output.note(_applied(count))
+
+
+def _applied(count: int) -> str:
+    return f"{count} op{'s' if count > 1 else ''} applied"

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from metadatadb_core.backend import Backend
 from metadatadb_core.cli.benchmark import STRUCTURE, Measurement, measure
 from metadatadb_core.cli.failures import Interrupted
-from metadatadb_core.cli.options import command, json_option, target_argument
+from metadatadb_core.cli.options import Seconds, command, json_option, target_argument
 from metadatadb_core.cli.output import Output
 from metadatadb_core.cli.session import Session, pass_session
 from metadatadb_core.cli.wording import bytes_text
@@ -33,6 +33,7 @@ _REMOVAL_SECONDS: Final = 10.0
 
 class _Report(msgspec.Struct):
     store: str
+    prefix: str | None
     namespace: str
     measured: Measurement
 
@@ -41,7 +42,7 @@ class _Report(msgspec.Struct):
 @target_argument()
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True, max=3600),
+    type=Seconds(min=0, min_open=True, max=3600),
     default=_SECONDS,
     show_default=True,
     help="How long to measure.",
@@ -51,7 +52,8 @@ class _Report(msgspec.Struct):
 def bench(session: Session, target: str, seconds: float) -> None:
     """Measure reads, writes and flushes on TARGET, from this machine.
 
-    It is done in a namespace of its own, which is removed afterwards. A flush takes 10 writes to the store.
+    TARGET is METADATADB_TARGET if it is left out. It is done in a namespace of its own, which is removed afterwards. A
+    flush takes 10 writes to the store.
     """
     namespace = f"metadatadb-bench-{secrets.token_hex(8)}"
     report = session.uninterrupted(lambda stop: _bench(session, target, namespace, seconds, stop))
@@ -60,7 +62,7 @@ def bench(session: Session, target: str, seconds: float) -> None:
 
 def _bench(session: Session, target: str, namespace: str, seconds: float, stop: threading.Event) -> _Report:
     with session.open(target) as opened:
-        store = opened.name
+        store, prefix = opened.location, opened.prefix
         try:
             with session.output.progress() as progress:
                 bar = progress.add_task("measuring", total=seconds)
@@ -78,7 +80,7 @@ def _bench(session: Session, target: str, namespace: str, seconds: float, stop: 
                 session.output.warn(f"the namespace {namespace} was left behind; remove it when you can: {error}")
     if measured is None:
         raise Interrupted("interrupted; nothing was measured")
-    return _Report(store, namespace, measured)
+    return _Report(store, prefix, namespace, measured)
 
 
 def _remove(backend: Backend, namespace: str) -> None:
@@ -110,6 +112,7 @@ def _render(output: Output, report: _Report) -> Iterator[RenderableType]:
     yield output.facts(
         [
             ("store", report.store),
+            ("prefix", report.prefix or ""),
             ("local writes", f"{measured.writes_per_second:,.0f}/s"),
             ("local reads", f"{measured.reads_per_second:,.0f}/s"),
             ("flushes measured", str(latency.count)),

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from metadatadb_core.cli.failures import Misuse
-from metadatadb_core.cli.options import command, json_option
+from metadatadb_core.cli.options import command, complete_file, json_option
 from metadatadb_core.cli.output import Output
 from metadatadb_core.cli.problems import show_problems
 from metadatadb_core.cli.session import Session, pass_session
-from metadatadb_core.cli.targets import masked
+from metadatadb_core.cli.targets import check_readable, masked
 from metadatadb_core.cli.wording import printable
 from metadatadb_core.errors import BackendNotFoundError, ConfigError, ConfigProblem
 from metadatadb_core.registry import Registry
@@ -26,7 +24,7 @@ __all__ = ["check"]
 
 
 @command("check", "metadatadb check meta.hcl", "metadatadb check 's3://builds?lock-ttl=10s'")
-@click.argument("config")
+@click.argument("config", shell_complete=complete_file)
 @json_option
 @pass_session
 def check(session: Session, config: str) -> int:
@@ -48,19 +46,22 @@ def check(session: Session, config: str) -> int:
 
 def _checked(config: str) -> str:
     registry = Registry()
-    name, settings = read_target(config, registry) if "://" in config else _read_file(config, registry)
+    name, settings = _read_url(config, registry) if "://" in config else _read_file(config, registry)
     settings.configure(registry.registration(name).config_class, os.environ)
     return name
+
+
+def _read_url(config: str, registry: Registry) -> tuple[str, Settings]:
+    try:
+        return read_target(config, registry)
+    except BackendNotFoundError as error:
+        raise ConfigError([ConfigProblem(str(error), masked(config))]) from error
 
 
 def _read_file(config: str, registry: Registry) -> tuple[str, Settings]:
     from metadatadb_core import hcl
 
-    try:
-        Path(config).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise Misuse(f"cannot read {config}: {reason}") from None
+    check_readable(config)
     block = hcl.the_block(hcl.parse_file(config))
     (label,) = block.labels
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
 from typing import Final
 
 import msgspec
@@ -19,7 +19,7 @@ from metadatadb_core.cli.connection import connected, not_connected, read_config
 from metadatadb_core.cli.failures import CommandError, Interrupted
 from metadatadb_core.cli.options import command, json_option, target_argument
 from metadatadb_core.cli.session import Session, pass_session
-from metadatadb_core.cli.targets import masked
+from metadatadb_core.cli.targets import check_readable, masked
 from metadatadb_core.cli.wording import printable
 from metadatadb_core.errors import MetadataDBError
 from metadatadb_core.replication import ReplicatedBackend, ReplicationConfig
@@ -52,17 +52,21 @@ class _Report(msgspec.Struct):
 def doctor(session: Session, target: str) -> int:
     """Try everything that a deployment on TARGET depends on, and say what to do where it fails.
 
-    What it writes it writes under private keys, and removes again. Nothing of anybody else's is changed. The exit
-    status is 1 if anything failed; a warning is no failure.
+    TARGET is METADATADB_TARGET if it is left out. What is written there is written under private keys, and removed
+    again. Nothing of anybody else's is changed. The exit status is 1 if anything failed; a warning is no failure.
     """
     output = session.output
+    if "://" not in target:
+        check_readable(target)
 
     def run(stop: threading.Event) -> list[Finding]:
         found = []
-        for finding in _examine(session, target, stop):
-            found.append(finding)
-            if not output.as_json:
-                output.show(_line(finding))
+        with closing(_examine(session, target, stop)) as findings:  # which removes what was written, whatever ends it
+            for finding in findings:
+                found.append(finding)
+                if not output.as_json:
+                    output.show(_line(finding))
+                    output.flush()
         if stop.is_set():
             raise Interrupted("interrupted; what was tried until then stands above")
         return found
@@ -74,7 +78,7 @@ def doctor(session: Session, target: str) -> int:
     return 1 if failed else 0
 
 
-def _examine(session: Session, target: str, stop: threading.Event) -> Iterator[Finding]:
+def _examine(session: Session, target: str, stop: threading.Event) -> Generator[Finding, None, None]:
     try:
         backend_name, config = read_configuration(target)
     except MetadataDBError as error:

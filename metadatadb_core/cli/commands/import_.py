@@ -9,7 +9,7 @@ import click
 from metadatadb_core.cli.destination import Destination
 from metadatadb_core.cli.files import open_file
 from metadatadb_core.cli.moving import move
-from metadatadb_core.cli.options import command, json_option, target_option
+from metadatadb_core.cli.options import command, complete_file, json_option, target_option
 from metadatadb_core.cli.selection import only_option
 from metadatadb_core.cli.session import Session, pass_session
 from metadatadb_core.cli.sources import FileSource
@@ -19,7 +19,7 @@ __all__ = ["import_"]
 
 
 @command("import", "metadatadb import -t s3://builds backup.jsonl", "metadatadb import --replace -n jobs backup.jsonl")
-@click.argument("file")
+@click.argument("file", shell_complete=complete_file)
 @target_option
 @only_option
 @click.option("--replace", is_flag=True, help="Overwrite namespaces that hold something else in the store.")

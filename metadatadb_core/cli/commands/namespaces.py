@@ -32,10 +32,10 @@ class _Row(msgspec.Struct):
 @pass_session
 def namespaces(session: Session, target: str) -> None:
     """List the namespaces of a store, with the size of each and when it was last written."""
-    with session.open(target) as opened:
+    with session.open(target, make=False) as opened:
         backend = opened.replicated
         rows = list(map(_row, list_namespaces(backend.object_store(), backend.config.prefix)))
-    document = {"store": opened.name, "namespaces": rows}
+    document = {"store": opened.location, "prefix": opened.prefix, "namespaces": rows}
     session.output.result(document, lambda: _render(session.output, opened.name, rows))
 
 

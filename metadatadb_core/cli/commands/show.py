@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from metadatadb_core.cli.failures import INTERRUPTED
-from metadatadb_core.cli.options import command, json_option, namespace_argument, target_option
+from metadatadb_core.cli.options import Seconds, command, json_option, namespace_argument, target_option
 from metadatadb_core.cli.output import Output
 from metadatadb_core.cli.scenes import NameScene, NamespaceScene, Scene
 from metadatadb_core.cli.session import Session, pass_session
@@ -30,7 +30,7 @@ __all__ = ["show"]
 @click.option("-w", "--watch", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
@@ -44,11 +44,11 @@ def show(session: Session, namespace: str, name: str | None, watch: bool, interv
 
     Nothing that is stored says which structure made it: what is listed is what it can be, the likeliest first.
     """
-    with session.open(target) as opened:
+    with session.open(target, make=False) as opened:
         look = look_at(opened, namespace, name)
-        scene: Scene = NamespaceScene(opened.name, namespace)
+        scene: Scene = NamespaceScene(opened.location, opened.prefix, namespace)
         if name is not None:
-            scene = NameScene(opened.name, namespace, name)
+            scene = NameScene(opened.location, opened.prefix, namespace, name)
         if watch:
             return _watch(session.output, scene, look, interval)
         view = look()
@@ -67,6 +67,7 @@ def _print(output: Output, scene: Scene, view: View | None) -> None:
     output.note(scene.heading(view))
     for part in scene.body(view, output):
         output.show(part)
+    output.flush()
 
 
 def _watch(output: Output, scene: Scene, look: Look, interval: float) -> int:

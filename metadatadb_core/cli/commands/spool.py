@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,11 +16,11 @@ from rich.text import Text
 
 from metadatadb_core.cli.committing import flush
 from metadatadb_core.cli.failures import Interrupted, Misuse
-from metadatadb_core.cli.options import TARGET_VARIABLE, command, json_option
+from metadatadb_core.cli.options import TARGET_VARIABLE, Seconds, command, complete_file, json_option
 from metadatadb_core.cli.output import Output
 from metadatadb_core.cli.session import Session, pass_session
 from metadatadb_core.cli.targets import OpenTarget
-from metadatadb_core.cli.wording import bytes_text, name_text
+from metadatadb_core.cli.wording import bytes_text, name_text, time_text
 from metadatadb_core.errors import MetadataDBError
 from metadatadb_core.replication.spool import Leftover, leftovers
 
@@ -39,7 +40,7 @@ class _File(msgspec.Struct):
     prefix: str | None
     namespace: str | None
     process: int | None
-    created: str | None
+    created: datetime | None
     sent: bool
     problem: str | None
 
@@ -60,11 +61,12 @@ class _Replayed(msgspec.Struct):
     envvar=TARGET_VARIABLE,
     show_envvar=True,
     metavar="URL|FILE",
+    shell_complete=complete_file,
     help="The store, for --replay: a URL such as s3://bucket, or an HCL file.",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -95,7 +97,14 @@ def spool(session: Session, directory: Path, replay: bool, target: str | None, t
     if replayed is not None:
         document["replayed"] = replayed
     session.output.result(document, lambda: _render(session.output, directory, files, replayed))
-    return 1 if replayed is not None and not all(one.done for one in replayed) else 0
+    if replayed is None:
+        return 0
+    return 0 if all(one.done for one in replayed) and not _unreadable(files) else 1
+
+
+def _unreadable(files: Sequence[_File]) -> list[_File]:
+    """Those of which nobody knows where they belong."""
+    return [file for file in files if file.state == "unreadable"]
 
 
 def _files(directory: Path) -> list[_File]:
@@ -107,10 +116,10 @@ def _files(directory: Path) -> list[_File]:
 
 def _file(found: Leftover) -> _File:
     state: _State = "left"
-    if found.problem is not None:
-        state = "unreadable"
-    elif found.held:
+    if found.held:
         state = "held"
+    elif found.problem is not None:
+        state = "unreadable"
     elif found.lost:
         state = "damaged"
     problem = found.problem
@@ -126,10 +135,17 @@ def _file(found: Leftover) -> _File:
         prefix=target.prefix if target else None,
         namespace=target.namespace if target else None,
         process=found.process,
-        created=found.created,
+        created=_moment(found.created),
         sent=found.batch is not None,
         problem=problem,
     )
+
+
+def _moment(created: str | None) -> datetime | None:
+    try:
+        return None if created is None else datetime.fromisoformat(created)
+    except ValueError:  # whatever stands there, the file is to be listed
+        return None
 
 
 def _due(files: Sequence[_File], opened: OpenTarget) -> dict[str, int]:
@@ -165,7 +181,10 @@ def _render(
     for one in replayed or ():
         done = f"{one.ops} ops are in the store" if one.done else f"not brought in: {one.problem}"
         yield f"{name_text(one.namespace)}: {done}"
-    if replayed == []:
+    unreadable = _unreadable(files) if replayed is not None else []
+    for file in unreadable:
+        yield f"{file.file}: not brought in: {file.problem}; what is in it may have been acknowledged"
+    if replayed == [] and not unreadable:
         yield "nothing was left for that store"
     if not files:
         yield f"{directory} holds nothing"
@@ -180,7 +199,7 @@ def _render(
                 str(file.ops),
                 bytes_text(file.bytes),
                 str(file.process or "-"),
-                (file.created or "-")[: len("2026-01-01T00:00:00")],
+                time_text(file.created),
                 f"{file.store or '-'}{f' {file.prefix}' if file.prefix else ''}",
                 file.problem or "",
             )

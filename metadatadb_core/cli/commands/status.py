@@ -58,7 +58,7 @@ def status(session: Session, namespace: str | None, target: str) -> int:
 
     The exit status is 1 if the state of a namespace cannot be read.
     """
-    with session.open(target) as opened:
+    with session.open(target, make=False) as opened:
         if not isinstance(opened.backend, ReplicatedBackend):
             _local_status(session.output, opened, namespace)
             return 0
@@ -69,7 +69,7 @@ def status(session: Session, namespace: str | None, target: str) -> int:
         found = [_stored(backend, name) for name in wanted if name is not None]
         if namespace is not None and found == [_Stored(namespace)]:
             raise unknown_namespace(opened, namespace)
-    document = {"store": opened.name, "namespaces": found}
+    document = {"store": opened.location, "prefix": opened.prefix, "namespaces": found}
     session.output.result(document, lambda: _render(session.output, opened.name, found))
     return 1 if any(one.problem for one in found) else 0
 
@@ -107,7 +107,11 @@ def _local_status(output: Output, opened: OpenTarget, namespace: str | None) -> 
     found = opened.store.namespace(namespace)
     found.flush()
     status = found.status()
-    document = {"store": opened.name, "namespaces": [{"namespace": namespace, "backend": status}]}
+    document = {
+        "store": opened.location,
+        "prefix": opened.prefix,
+        "namespaces": [{"namespace": namespace, "backend": status}],
+    }
     rows = [(name, _local_text(name, value)) for name, value in msgspec.structs.asdict(status).items()]
     output.result(document, lambda: [output.facts(rows)])
 

@@ -10,13 +10,14 @@ import click
 
 from metadatadb_core.cli.failures import Interrupted, Refusal
 from metadatadb_core.cli.locks import lock_document, lock_text
-from metadatadb_core.cli.options import command, json_option, namespace_argument, target_option
+from metadatadb_core.cli.options import Seconds, command, json_option, namespace_argument, target_option
 from metadatadb_core.cli.session import Session, pass_session
+from metadatadb_core.cli.views import unknown_namespace
 from metadatadb_core.cli.wording import name_text
 from metadatadb_core.replication import OutcomeUnknown, PreconditionFailed, ReplicatedBackend
 from metadatadb_core.replication.driver import Driver, Traffic
 from metadatadb_core.replication.environment import Environment
-from metadatadb_core.replication.inspection import StoredLock, read_lock
+from metadatadb_core.replication.inspection import StoredLock, list_namespaces, read_lock
 from metadatadb_core.replication.lock import Lock, lock_key
 from metadatadb_core.replication.probe import probe
 from metadatadb_core.replication.requests import OutOfTime
@@ -31,7 +32,7 @@ _ATTEMPTS: Final = 3
 @namespace_argument
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     metavar="SECONDS",
     help="How long to wait for the lock; by default until its time to live is certainly over.",
 )
@@ -50,16 +51,21 @@ def unlock(session: Session, namespace: str, timeout: float | None, force: bool,
     have to write again.
     """
     output = session.output
-    with session.open(target) as opened:
+    with session.open(target, make=False) as opened:
         backend = opened.replicated
         lock = read_lock(backend.object_store(), backend.config.prefix, namespace)
         document = {
-            "store": opened.name,
+            "store": opened.location,
+            "prefix": opened.prefix,
             "namespace": namespace,
             "lock": None if lock is None else lock_document(lock),
             "forced": force and lock is not None,
         }
         if lock is None:
+            if namespace not in [
+                found.name for found in list_namespaces(backend.object_store(), backend.config.prefix)
+            ]:
+                raise unknown_namespace(opened, namespace)
             output.result(document, lambda: [f"{name_text(namespace)}: the lock is free"])
             return
         output.note(f"{name_text(namespace)}: {lock_text(lock_document(lock))}")

@@ -51,4 +51,5 @@ CHECKS: Final = (
     Check("locks", ("list", "get"), contents.check_locks, _LET_GET),
     Check("states", ("list", "get"), contents.check_states, _LET_GET),
     Check("journals", ("list",), contents.check_journals, _LET_LIST),
+    Check("leftovers", ("list",), contents.check_leftovers, _LET_LIST),
 )

@@ -1,15 +1,23 @@
-"""What lies in the store already: can all of it be used?"""
+"""What lies in the store already: can all of it be used, and is all of it of use?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from metadatadb_core.errors import CorruptStateError, UnsupportedFormatError
 from metadatadb_core.replication.checkup.finding import Finding, Verdict
 from metadatadb_core.replication.checkup.trial import Trial
 from metadatadb_core.replication.inspection import StoredLock, read_lock, read_state
 
-__all__ = ["check_journals", "check_locks", "check_states"]
+__all__ = ["check_journals", "check_leftovers", "check_locks", "check_states"]
+
+_TRIALS: Final = (".doctor-", ".probe-")
+"""What the private keys begin with under which a store is tried, here or before a replica's first write."""
+_OLD: Final = timedelta(hours=1)
+"""No trial takes so long, also where the store's clock is a little off."""
+_NAMED: Final = 10
 
 
 def check_locks(name: str, trial: Trial) -> Iterator[Finding]:
@@ -74,6 +82,27 @@ def check_journals(name: str, trial: Trial) -> Iterator[Finding]:
         )
     else:
         yield Finding(name, Verdict.PASS, "no namespace is kept in the original's journal design")
+
+
+def check_leftovers(name: str, trial: Trial) -> Iterator[Finding]:
+    """No trial was killed before it had removed what it wrote."""
+    before = datetime.fromtimestamp(trial.environment.wall(), UTC) - _OLD
+    left = []
+    for start in _TRIALS:
+        for info in trial.store.list(f"{trial.config.prefix}.metadata/{start}"):
+            old = info.modified is not None and info.modified < before
+            if old and not info.key.startswith(trial.start):  # however far behind the store's clock is
+                left.append(info.key)
+    if left:
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        yield Finding(
+            name,
+            Verdict.WARN,
+            f"left by trials of the store that were killed: {', '.join(left[:_NAMED])}{more}",
+            "remove them when you can; they are private, and nothing reads them",
+        )
+    else:
+        yield Finding(name, Verdict.PASS, "no killed trial has left anything")
 
 
 def _named(namespace: str) -> str:

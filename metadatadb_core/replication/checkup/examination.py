@@ -67,7 +67,9 @@ def _run(check: Check, trial: Trial, verdicts: dict[str, Verdict]) -> Iterator[F
     try:
         yield from check.run(check.name, trial)
     except StoreFailure as failure:
-        yield Finding(check.name, Verdict.FAIL, str(failure), check.advice if isinstance(failure, Denied) else None)
+        # Where no server has denied it, no credentials are to blame: the failure says what is.
+        denied = isinstance(failure, Denied) and failure.status is not None
+        yield Finding(check.name, Verdict.FAIL, str(failure), check.advice if denied else None)
     except OutOfTime:
         return
 

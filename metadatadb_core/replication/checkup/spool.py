@@ -28,8 +28,7 @@ def check_spool(name: str, directory: str | None) -> Iterator[Finding]:
         yield Finding(name, Verdict.PASS, f"{path} is made when it is first needed")
         return
     except OSError as error:
-        advice = "let the user that runs the program own the directory"
-        yield Finding(name, Verdict.FAIL, f"{path} cannot be read: {error.strerror or error}", advice)
+        yield Finding(name, Verdict.FAIL, f"{path} cannot be read: {error.strerror or error}", _remedy(error))
         return
     living = sum(leftover.held for leftover in found)
     for leftover in found:
@@ -37,6 +36,12 @@ def check_spool(name: str, directory: str | None) -> Iterator[Finding]:
             yield _dead(name, leftover)
     if living == len(found):
         yield Finding(name, Verdict.PASS, f"{path} holds nothing of dead processes; files in use: {living}")
+
+
+def _remedy(error: OSError) -> str | None:
+    if isinstance(error, NotADirectoryError):
+        return "name a directory, which need not be there yet"
+    return "let the user that runs the program own the directory" if isinstance(error, PermissionError) else None
 
 
 def _dead(name: str, leftover: Leftover) -> Finding:

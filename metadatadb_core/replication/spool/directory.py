@@ -192,7 +192,12 @@ class DirectorySpool:
                 elif path.suffix == ".new":
                     _remove_unfinished(path)
             except (SpoolError, UnsupportedFormatError, OSError) as error:
-                _log.error("%s is left as it is: %s", path, error)
+                reason = error.reason if isinstance(error, SpoolError) else error
+                _log.error(
+                    "%s is left as it is: %s; what is in it may have been acknowledged, and is not brought in",
+                    path,
+                    reason,
+                )
         if recovered:
             # Should we die too, what we inherit comes before what is ours, whatever the clock says.
             newest = max(map(_began, (file.path for file in self._sealed.values())))

@@ -65,7 +65,8 @@ def _inspect(path: Path) -> Leftover:
         with path.open("rb") as file:
             contents = records.read(file)
     except (SpoolError, UnsupportedFormatError) as error:
-        return Leftover(path, size, held=False, problem=str(error))
+        reason = error.reason if isinstance(error, SpoolError) else str(error)
+        return Leftover(path, size, held=False, problem=reason)
     if contents is None:
         return Leftover(path, size, held, problem="it is no spool file, or its beginning is damaged")
     header = contents.header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -45,7 +46,7 @@ class SQLiteBackendConfig(ReplicationConfig, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.path == ":memory:" or "\0" in self.path:
+        if Path(self.path).name == ":memory:" or "\0" in self.path:
             raise ConfigError(
                 [
                     ConfigProblem(
@@ -55,3 +56,8 @@ class SQLiteBackendConfig(ReplicationConfig, kw_only=True):
                     )
                 ]
             )
+
+    def absent(self) -> str | None:
+        """See `ReplicationConfig.absent`: the database file, where it could be made."""
+        path = Path(self.path).absolute()
+        return str(path) if path.parent.is_dir() and not path.exists() else None

@@ -44,11 +44,21 @@ def test_a_sync_is_frequent_and_a_lock_short_by_default() -> None:
     assert (Duration("1s"), Duration("2s"), "full") == (config.sync_interval, config.lock_ttl, config.synchronous)
 
 
-@pytest.mark.parametrize("path", [":memory:", "", "a\0b"])
+@pytest.mark.parametrize("path", [":memory:", "/:memory:", "", "a\0b"])
 def test_a_path_is_a_file(path: str) -> None:
     """What is no file is refused before anything is opened, by the attribute's name."""
     with pytest.raises(ConfigError, match="path"):
         SQLiteBackendConfig(path=path)
+
+
+def test_a_file_that_would_be_made_is_told(tmp_path: Path) -> None:
+    """So that nobody makes it by looking; that its directory is missing is another error."""
+    config = SQLiteBackendConfig(path=str(tmp_path / "meta.db"))
+    before = config.absent()
+    SQLiteBackend(config).close()
+
+    assert (str(tmp_path / "meta.db"), None) == (before, config.absent())
+    assert SQLiteBackendConfig(path=str(tmp_path / "missing" / "meta.db")).absent() is None
 
 
 def test_a_misspelt_synchronous_is_explained(registry: Registry) -> None:

@@ -18,11 +18,16 @@ import pytest
 from click.testing import CliRunner
 
 from metadatadb_core import Store, connect
+from metadatadb_core.cli import output
 from metadatadb_core.cli.app import application
 
 _DEADLINE_SECONDS: Final = 60.0
+_PATIENCE_SECONDS: Final = 1.0
 
-_ABOUT_TERMINALS: Final = {"COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE"}
+_ABOUT_STREAMS: Final = {
+    *("COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE"),
+    "PYTHONUNBUFFERED",
+}
 
 # The terminal becomes the one that controls the new session, so that Ctrl-C is a signal to whoever runs on it.
 _ON_A_TERMINAL: Final = """
@@ -59,16 +64,24 @@ Command: TypeAlias = Callable[..., Said]
 def nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine where nobody has configured anything, with a pipe for a terminal."""
     for name in list(os.environ):
-        if name.startswith("METADATADB_") or name in _ABOUT_TERMINALS:
+        if name.startswith("METADATADB_") or name in _ABOUT_STREAMS:
             monkeypatch.delenv(name)
 
 
 @pytest.fixture
-def metadatadb() -> Command:
-    """Runs the command in this process: ``metadatadb("show", "jobs", input="", env={})``."""
+def metadatadb(monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs the command in this process: ``metadatadb("show", "jobs", input="", env={}, columns=40)``.
 
-    def run(*words: str, input: str | None = None, env: dict[str, str] | None = None) -> Said:
-        result = CliRunner().invoke(application, words, input=input, env=env, catch_exceptions=False)
+    Columns are those of a terminal; a pipe has no end of them.
+    """
+
+    def run(
+        *words: str, input: str | bytes | None = None, env: dict[str, str] | None = None, columns: int | None = None
+    ) -> Said:
+        with monkeypatch.context() as patch:
+            if columns is not None:
+                patch.setattr(output, "_UNLIMITED", columns)
+            result = CliRunner().invoke(application, words, input=input, env=env, catch_exceptions=False)
         return Said(result.exit_code, result.stdout, result.stderr)
 
     return run
@@ -134,6 +147,17 @@ class Terminal:
     def press(self, keys: str) -> None:
         """Type."""
         os.write(self._master, keys.encode())
+
+    def press_until_it_ends(self, keys: str) -> int:
+        """Type until the process ends; its exit status.
+
+        A signal that comes right before a read is only noticed by the interpreter when another one ends that read.
+        """
+        while True:
+            self.press(keys)
+            while select.select([self._master], [], [], _PATIENCE_SECONDS)[0]:
+                if not self._read():
+                    return self._process.wait(_DEADLINE_SECONDS)
 
     def wait_for(self, text: str) -> None:
         """Until it is on the screen, also if it was drawn over since."""

@@ -62,6 +62,19 @@ def test_the_version_is_the_distributions(metadatadb: Command) -> None:
         (["namespaces", "-t", "sqlite:///x?colour=red"], "unknown attribute 'colour'"),
         (["show", "a/b", "-t", "memory://"], "invalid namespace 'a/b'"),
         (["--connect-timeout", "0", "plugins"], "--connect-timeout"),
+        (["--connect-timeout", "nan", "plugins"], "nan is no number of seconds that can be waited for"),
+        (["--connect-timeout", "inf", "plugins"], "inf is no number of seconds"),
+        (["--connect-timeout", "1e300", "plugins"], "1e300 is no number of seconds"),
+        (["apply", "jobs", "--timeout", "inf", "-t", "memory://", "int-add", "n", "1"], "inf is no number of seconds"),
+        (["show", "jobs", "--watch", "--interval", "nan", "-t", "memory://"], "nan is no number of seconds"),
+        (["bench", "--seconds", "nan", "memory://"], "nan is no number of seconds"),
+        (["unlock", "jobs", "--timeout", "nan", "-t", "memory://"], "nan is no number of seconds"),
+        (["spool", ".", "--timeout", "nan"], "nan is no number of seconds"),
+        (["--json", "show"], "--json here; it comes after the command: metadatadb COMMAND --json"),
+        (["-t", "memory://", "show"], "-t here; it comes after the command: metadatadb COMMAND -t"),
+        (["--verison"], "--version"),
+        (["doctor"], "Missing argument 'TARGET'"),
+        (["copy", "memory://"], "Missing argument 'DESTINATION'"),
     ],
 )
 def test_wrong_words_are_status_2(words: list[str], said: str, metadatadb: Command) -> None:
@@ -113,6 +126,37 @@ def test_a_variable_names_the_store(target: str, store: Store, metadatadb: Comma
     store.namespace("jobs").flush()
 
     assert 0 == metadatadb("show", "jobs", env={"METADATADB_TARGET": target}).status
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("bench", "--seconds", "0.05")])
+def test_a_variable_names_the_store_that_is_tried(words: tuple[str, ...], metadatadb: Command) -> None:
+    """Unless another is named."""
+    env = {"METADATADB_TARGET": "memory://"}
+
+    assert 0 == metadatadb(*words, env=env).status
+    assert "redsi" in "".join(metadatadb(*words, "redsi://host", env=env).__dict__[name] for name in ("out", "err"))
+
+
+def test_a_variable_names_no_store_to_copy_from_or_to(metadatadb: Command) -> None:
+    """It could be either."""
+    assert 2 == metadatadb("copy", "memory://", env={"METADATADB_TARGET": "memory://"}).status
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "40", "200", "²", "many"])
+@pytest.mark.parametrize("words", ["--help", "plugins", "plugins --nothing"])
+def test_in_a_pipe_the_columns_of_a_terminal_do_not_matter(columns: str, words: str, metadatadb: Command) -> None:
+    """A shell that exports COLUMNS has one; who reads the pipe does not."""
+    assert metadatadb(*words.split()) == metadatadb(*words.split(), env={"COLUMNS": columns, "LINES": columns})
+
+
+@pytest.mark.parametrize("words", [["check", "\udcff.hcl"], ["namespaces", "-t", "\udcff.hcl"]])
+def test_a_name_that_is_no_utf8_is_told_with_escapes(words: list[str], metadatadb: Command) -> None:
+    """For people and for programs, which could not read it otherwise."""
+    people, programs = metadatadb(*words), metadatadb(*words, "--json")
+
+    assert (2, 2) == (people.status, programs.status)
+    assert "\\udcff.hcl" in people.err
+    assert "\\udcff.hcl" in programs.error["message"]
 
 
 def test_warnings_of_the_library_are_told(metadatadb: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +241,8 @@ class TestUnreachable:
         ("s3://b?endpoint-url=http://u:p@host", "s3://b?endpoint-url=***"),
         ("meta.hcl", "meta.hcl"),
         ("a@b.hcl", "a@b.hcl"),
+        ("s3:/user:pass@host", "s3:***"),
+        ("s3:/b?secret-key=hunter2&x=1", "s3:/b?secret-key=***&x=1"),
     ],
 )
 def test_credentials_in_a_target_are_not_shown(target: str, shown: str) -> None:
@@ -218,3 +264,70 @@ def test_a_password_in_a_url_is_never_repeated(metadatadb: Command) -> None:
 def test_the_application_is_a_click_group() -> None:
     """So that its completion, and tests of it, are click's."""
     assert isinstance(application, click.Group)
+
+
+class TestPrefix:
+    """A store below a prefix is told from the one beside it: a mistyped prefix is seen."""
+
+    def test_people_see_it(self, target: str, store: Store, metadatadb: Command) -> None:
+        """Wherever the store is named."""
+        shown = f"{target}, prefix 'wrong/'"
+
+        assert f"{shown} holds no namespace\n" == metadatadb("namespaces", "-t", f"{target}?prefix=wrong/").out
+        assert f"{shown} holds no namespace\n" == metadatadb("status", "-t", f"{target}?prefix=wrong/").out
+        assert (
+            f"error: nothing is stored of namespace 'jobs' in {shown}\n"
+            == metadatadb("show", "jobs", "-t", f"{target}?prefix=wrong/").err
+        )
+
+    def test_programs_see_it(self, target: str, metadatadb: Command) -> None:
+        """Beside the store, whose name is the same whatever the prefix."""
+        url = f"{target}?prefix=team/"
+        said = [
+            metadatadb(*words, "-t", url, "--json").document
+            for words in (
+                ["apply", "jobs", "int-add", "runs", "1"],
+                ["namespaces"],
+                ["status"],
+                ["show", "jobs"],
+                ["show", "jobs", "runs"],
+                ["unlock", "jobs"],
+            )
+        ]
+        said.append(metadatadb("bench", url, "--seconds", "0.01", "--json").document)
+
+        assert [(target, "team/")] * len(said) == [(one["store"], one["prefix"]) for one in said]
+
+    def test_a_store_without_any_has_an_empty_one(self, target: str, store: Store, metadatadb: Command) -> None:
+        """And one that knows nothing of prefixes has none."""
+        applied = metadatadb("apply", "jobs", "int-add", "runs", "1", "-t", "memory://", "--json").document
+
+        assert "" == metadatadb("namespaces", "-t", target, "--json").document["prefix"]
+        assert ("memory://", None) == (applied["store"], applied["prefix"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["namespaces", "-t", "TARGET"],
+        ["show", "jobs", "-t", "TARGET"],
+        ["status", "-t", "TARGET"],
+        ["unlock", "jobs", "-t", "TARGET"],
+        ["export", "-o", "backup.jsonl", "-t", "TARGET"],
+        ["copy", "TARGET", "sqlite://./copy.db"],
+    ],
+    ids=" ".join,
+)
+def test_whoever_looks_into_a_file_that_is_not_there_does_not_make_it(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadatadb: Command
+) -> None:
+    """It was probably misspelt."""
+    monkeypatch.chdir(tmp_path)
+    said = metadatadb(*("sqlite://./typo.db" if word == "TARGET" else word for word in words))
+
+    assert (1, "") == (said.status, said.out)
+    assert (
+        f"error: {tmp_path / 'typo.db'} is not there, so nothing is stored in it: see that its name is right\n"
+        == said.err
+    )
+    assert [] == list(tmp_path.iterdir())

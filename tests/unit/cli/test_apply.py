@@ -33,6 +33,8 @@ class TestWords:
             ('scalar-set version "1.10"', ops.ScalarSet("version", "1.10")),
             ("list-append log {broken", ops.ListAppend("log", "{broken")),
             ("scalar-delete greeting", ops.ScalarDelete("greeting")),
+            ("scalar-set n NaN", ops.ScalarSet("n", "NaN")),
+            ("int-set n 0000000000000000000000000000000001", ops.IntSet("n", 1)),
         ],
     )
     def test_keys_are_text_and_values_are_json_or_text(self, words: str, op: Op) -> None:
@@ -48,7 +50,19 @@ class TestWords:
             ("int-add n 1_0", "int-add: DELTA must be a whole number, not '1_0'"),
             ("int-add n 99999999999999999999", "a number must fit in int64"),
             ("scalar-set .metadatadb 1", "the name '.metadatadb' is reserved"),
+            (
+                "int-set n 99999999999999999999999999999999",
+                "VALUE is 99999999999999999999999999999999, but a number must",
+            ),
+            (f"int-set n {'9' * 5000}", "a number must fit in int64"),
             ("scalar-set n 99999999999999999999", "int64"),
+            ("scalar-set n 1e400", "VALUE is JSON that cannot be stored: a number too large"),
+            ('map-set m k [1,{"n":-1e400}]', "VALUE is JSON that cannot be stored: a number too large"),
+            (f"scalar-set n {'9' * 5000}", "VALUE is JSON that cannot be stored: a number too large"),
+            (f"list-append l {'[' * 5000}{']' * 5000}", "too many levels"),
+            ("scalar-set n \udcff", "scalar-set: VALUE must be UTF-8, which '\\udcff' is not"),
+            ("scalar-set \udcff 1", "scalar-set: NAME must be UTF-8, which '\\udcff' is not"),
+            ("map-set m \udcff 1", "map-set: KEY must be UTF-8, which '\\udcff' is not"),
         ],
     )
     def test_what_is_no_op_is_refused(self, words: str, said: str, target: str, metadatadb: Command) -> None:
@@ -79,6 +93,26 @@ def test_what_was_and_what_is_are_shown(target: str, store: Store, metadatadb: C
     assert "1 op applied" in said.err
     git.flush()
     assert {"repo-a": 5, "repo-b": 1} == git.int_map("clones").entries()
+
+
+def test_a_long_value_is_shortened_for_people(target: str, metadatadb: Command) -> None:
+    """Before and after it is the same, say, and nobody reads all of it twice; programs get it."""
+    long = "long" * 1000
+    metadatadb("apply", "jobs", "scalar-set", "text", long, "-t", target)
+    people = metadatadb("apply", "jobs", "scalar-set", "text", long, "-t", target)
+    programs = metadatadb("apply", "jobs", "scalar-set", "text", long, "-t", target, "--json")
+    cut = f'"{long[:399]}...'
+
+    assert ["text", cut, cut] == people.out.splitlines()[1].split()
+    assert [{"name": "text", "what": "value", "before": long, "after": long}] == programs.document["changes"]
+
+
+def test_a_byte_order_mark_may_stand_before_the_lines(target: str, metadatadb: Command) -> None:
+    """As editors of some systems write it; anywhere else it is a mistake."""
+    line = lines(ops.IntAdd("n", 1))
+
+    assert 0 == metadatadb("apply", "jobs", "-t", target, input=f"\ufeff{line}{line}").status
+    assert 2 == metadatadb("apply", "jobs", "-t", target, input=f"{line}\ufeff{line}").status
 
 
 def test_lines_are_applied_together(target: str, store: Store, metadatadb: Command) -> None:
@@ -124,7 +158,9 @@ def test_one_commit_holds_all_of_them(target: str, metadatadb: Command) -> None:
         ("[]", "an op must be a JSON object"),
     ],
 )
-def test_one_wrong_line_and_nothing_is_applied(wrong: str, said: str, target: str, metadatadb: Command) -> None:
+def test_one_wrong_line_and_nothing_is_applied(
+    wrong: str, said: str, target: str, store: Store, metadatadb: Command
+) -> None:
     """The line is named."""
     result = metadatadb("apply", "jobs", "-t", target, input=f"{lines(ops.IntAdd('n', 1))}{wrong}\n")
 

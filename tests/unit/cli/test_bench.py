@@ -36,7 +36,7 @@ def test_it_measures_and_leaves_nothing_behind(target: str, metadatadb: Command)
 
 def test_people_get_the_same_in_words(target: str, metadatadb: Command) -> None:
     """Within 40 columns."""
-    said = metadatadb("bench", target, "--seconds", "0.1", env={"COLUMNS": "40"})
+    said = metadatadb("bench", target, "--seconds", "0.1", columns=40)
 
     assert 0 == said.status
     assert ["local writes", "local reads", "flushes measured"] == [line[:20].strip() for line in said.out.splitlines()][

@@ -71,7 +71,7 @@ def test_a_long_line_is_cut_around_the_place(config: Path, metadatadb: Command) 
     """So that the mark is seen on a narrow terminal."""
     config.write_text(f'metadata s3 {{ bucket = "{"b" * 100}" \n bukcet = 1 }}\n'.replace("\n bukcet", ", bukcet"))
     config.write_text('metadata s3 {\n  bucket = "b"\n' + " " * 60 + 'bukcet = "' + "x" * 60 + '"\n}\n')
-    said = metadatadb("check", "meta.hcl", env={"COLUMNS": "40"})
+    said = metadatadb("check", "meta.hcl", columns=40)
     line, mark = said.out.splitlines()[-3:-1]
 
     assert 40 >= len(line)
@@ -135,3 +135,40 @@ def test_variables_are_those_of_the_environment(
     monkeypatch.setenv("REGION_FOR_TEST", "eu")
 
     assert (1, 0) == (without, metadatadb("check", "meta.hcl").status)
+
+
+def test_an_unknown_backend_of_a_url_is_a_mistake(metadatadb: Command) -> None:
+    """As it is in a file."""
+    people = metadatadb("check", "redsi://host")
+    programs = metadatadb("check", "redsi://host", "--json")
+
+    assert (1, 1) == (people.status, programs.status)
+    assert people.out.startswith("redsi://host: no backend 'redsi' is installed")
+    assert {"config": "redsi://host", "valid": False, "backend": None} == {
+        name: programs.document[name] for name in ("config", "valid", "backend")
+    }
+    assert ["redsi://host"] == [problem["file"] for problem in programs.document["problems"]]
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://user:hunter2@bucket", "gs://user:hunter2@bucket", "sqlite://user:hunter2@host/x"]
+)
+def test_a_user_where_none_can_be_is_said_to_be_the_reason(url: str, metadatadb: Command) -> None:
+    """Without a word of who."""
+    said = metadatadb("check", url)
+
+    assert 1 == said.status
+    assert "its host or path cannot be used, perhaps because of the user and password in it" in said.out
+    assert "hunter2" not in said.out + said.err
+    assert "user:" not in said.out + said.err
+
+
+@pytest.mark.parametrize("config", ["s3:/user:hunter2@host", "s3:user:hunter2@host", "s3:/b?secret-key=hunter2"])
+def test_a_mistyped_url_does_not_tell_its_password(config: str, metadatadb: Command) -> None:
+    """It is no file of that name either."""
+    for words in ("check", "doctor"):
+        said = metadatadb(words, config)
+
+        assert said.status
+        assert "s3:" in said.out + said.err
+        assert "hunter2" not in said.out + said.err

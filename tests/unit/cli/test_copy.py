@@ -64,10 +64,22 @@ def test_a_copy_holds_what_the_source_does(source: str, target: str, metadatadb:
 
 def test_a_copy_goes_below_another_prefix(source: str, target: str, metadatadb: Command) -> None:
     """Also within one store."""
-    said = metadatadb("copy", source, f"{source}?prefix=team/")
+    said = metadatadb("copy", source, f"{source}?prefix=team/", "--json")
 
     assert 0 == said.status
     assert contents(source) == contents(f"{source}?prefix=team/")
+    assert {"source": source, "source_prefix": "", "destination": source, "destination_prefix": "team/"} == {
+        name: text for name, text in said.document.items() if name not in ("complete", "namespaces")
+    }
+
+
+def test_what_is_said_of_a_store_below_a_prefix_names_it(source: str, target: str, metadatadb: Command) -> None:
+    """Or the source would not be told from the destination."""
+    put_state(f"{target}?prefix=team/", "nasty", b'{"mine":1}')
+    said = metadatadb("copy", source, f"{target}?prefix=team/")
+
+    assert f"{target}, prefix 'team/' holds something else" in said.out
+    assert f"error: nothing was written to {target}, prefix 'team/', because of nasty" in said.err
 
 
 def test_a_store_is_not_copied_onto_itself(source: str, metadatadb: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,24 +114,59 @@ def test_only_the_namespaces_that_are_named_are_copied(source: str, target: str,
     assert 1 == metadatadb("copy", source, target, "-n", "missing").status
 
 
-def test_a_source_that_holds_nothing_is_copied(target: str, tmp_path: Path, metadatadb: Command) -> None:
-    """And says so."""
-    said = metadatadb("copy", f"sqlite://{tmp_path.as_posix()}/empty.db", target)
+def test_a_source_that_holds_nothing_is_not_copied(source: str, target: str, metadatadb: Command) -> None:
+    """It was probably misspelt; the destination is not even made."""
+    said = metadatadb("copy", f"{source}?prefix=wrong/", target)
 
-    assert (0, True) == (said.status, "empty.db holds no namespace" in said.out)
+    assert (1, "") == (said.status, said.out)
+    assert (
+        f"error: {source}, prefix 'wrong/' holds no namespace: see that its name and its prefix are right\n" == said.err
+    )
+    assert not Path(target.removeprefix("sqlite://")).exists()
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{".metadatadb":{"format":99}}'])
 def test_a_source_that_cannot_be_read_is_told_before_anything_is_written(
     body: bytes, source: str, target: str, metadatadb: Command
 ) -> None:
-    """And the others can be copied by name."""
+    """It is no conflict, and nothing could be replaced to end it."""
     put_state(source, "nasty", body)
-    said = metadatadb("copy", source, target)
+    said = metadatadb("copy", source, target, "--json")
 
     assert (1, {}) == (said.status, contents(target))
-    assert "because of nasty" in said.err
-    assert 0 == metadatadb("copy", source, target, "-n", "").status
+    assert "unreadable" == statuses(said.document)["nasty"]
+    assert (
+        f"nothing was written to {target}, because of nasty: see above why; --skip-unreadable leaves out what cannot "
+        "be read at the source, and -n leaves others out"
+    ) == said.error["message"]
+
+
+def test_what_cannot_be_read_is_left_out_if_that_is_asked_for(source: str, target: str, metadatadb: Command) -> None:
+    """The rest is copied, and it is no success, nor the next time."""
+    put_state(source, "nasty", b"[]")
+    first = metadatadb("copy", source, target, "--skip-unreadable", "--json")
+    second = metadatadb("copy", source, target, "--skip-unreadable", "--json")
+
+    assert {"": "written", "by-hand": "written", "emptied": "written", "nasty": "unreadable"} == statuses(
+        first.document
+    )
+    assert (1, 1, False) == (first.status, second.status, first.document["complete"])
+    assert {"", "by-hand", "emptied"} == set(contents(target))
+    assert f"3 of 4 namespaces are at {target}; left out, since they cannot be read: nasty" == first.error["message"]
+    assert first.error == second.error
+
+
+def test_a_conflict_is_one_also_where_the_unreadable_is_left_out(source: str, target: str, metadatadb: Command) -> None:
+    """Nothing is overwritten for it."""
+    put_state(source, "nasty", b"[]")
+    put_state(target, "by-hand", b'{"mine":1}')
+    said = metadatadb("copy", source, target, "--skip-unreadable", "--json")
+
+    assert (1, {"by-hand": b'{"mine":1}'}) == (said.status, contents(target))
+    assert (
+        f"nothing was written to {target}, because of by-hand: see above why; --replace overwrites what is there, "
+        "and -n leaves others out"
+    ) == said.error["message"]
 
 
 def test_a_source_that_is_locked_is_a_warning(source: str, target: str, metadatadb: Command) -> None:
@@ -282,7 +329,22 @@ def test_a_backend_that_cannot_be_looked_into_says_so(order: int, source: str, m
 def test_a_narrow_terminal_shows_all_of_it(source: str, target: str, metadatadb: Command) -> None:
     """Below each other, within 40 columns."""
     put_state(target, "nasty", b'{"mine":1}')
-    said = metadatadb("copy", source, target, env={"COLUMNS": "40"})
+    said = metadatadb("copy", source, target, columns=40)
 
     assert "RESULT     conflict" in said.out
     assert 40 >= max(map(len, said.out.splitlines()))
+
+
+def test_what_is_interrupted_while_it_compares_says_that_nothing_was_written(
+    source: str, target: str, metadatadb: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to look."""
+
+    def interrupt(destination: Destination, namespace: str, content: Content) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Destination, "standing", interrupt)
+    said = metadatadb("copy", source, target)
+
+    assert (130, f"error: interrupted; nothing was written to {target}\n") == (said.status, said.err)
+    assert {} == contents(target)

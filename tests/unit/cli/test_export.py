@@ -79,10 +79,7 @@ def test_a_namespace_that_is_not_there_is_no_empty_file(filled: str, file: Path,
     """It was probably misspelt."""
     said = metadatadb("export", "-t", filled, "-o", str(file), "-n", "nasti", "-n", "nasty")
 
-    assert (1, f"error: {filled} holds no nasti; see what it holds with metadatadb namespaces\n") == (
-        said.status,
-        said.err,
-    )
+    assert (1, f"error: {filled} holds no 'nasti' (did you mean 'nasty'?)\n") == (said.status, said.err)
     assert not file.exists()
     assert 2 == metadatadb("export", "-t", filled, "-n", "a/b").status
 
@@ -117,8 +114,11 @@ def test_an_export_that_fails_leaves_no_part_of_a_file(
     said = metadatadb("export", "-t", filled, "-o", str(file), "--replace")
 
     assert 1 == said.status
-    assert "state object '.metadata/corrupt.json' is corrupt" in said.err
-    assert "nothing was exported: name the namespaces to be exported with -n" in said.err
+    assert "warning: state object '.metadata/corrupt.json' is corrupt" in said.err
+    assert said.err.endswith(
+        "error: nothing was exported, because of corrupt: see above why; "
+        "--skip-unreadable leaves out what cannot be read\n"
+    )
     assert (["precious"] if replaced else []) == [left.read_text() for left in file.parent.iterdir()]
 
 
@@ -168,3 +168,66 @@ def test_a_backend_that_cannot_be_looked_into_says_so(metadatadb: Command) -> No
     said = metadatadb("export", "-t", "memory://")
 
     assert (1, True) == (said.status, "memory:// cannot be looked into" in said.err)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--replace",)])
+def test_a_store_that_holds_nothing_is_no_backup(
+    words: tuple[str, ...], filled: str, file: Path, metadatadb: Command
+) -> None:
+    """It was probably misspelt, and what was backed up before is not lost for it."""
+    if "--replace" in words:
+        file.write_text("precious")
+    said = metadatadb("export", "-t", f"{filled}?prefix=wrong/", "-o", str(file), *words)
+
+    assert (1, "") == (said.status, said.out)
+    assert f"{filled}, prefix 'wrong/' holds no namespace: see that its name and its prefix are right" in said.err
+    assert (["precious"] if "--replace" in words else []) == [left.read_text() for left in file.parent.iterdir()]
+
+
+class TestSkipUnreadable:
+    """The rest is exported, and it is no success."""
+
+    @pytest.fixture
+    def spoilt(self, filled: str) -> str:
+        """A store of which two namespaces cannot be read."""
+        put_state(filled, "corrupt", b"[]")
+        put_state(filled, "newer", b'{".metadatadb":{"format":99}}')
+        return filled
+
+    def test_what_can_be_read_is_in_the_file(self, spoilt: str, file: Path, metadatadb: Command) -> None:
+        """Whole, with its end."""
+        said = metadatadb("export", "-t", spoilt, "-o", str(file), "--skip-unreadable")
+
+        assert 1 == said.status
+        assert ["", "by-hand", "emptied", "nasty"] == sorted(archived(file))
+        assert f"{file}: 4 namespaces, " in said.out
+
+    def test_what_cannot_is_named_on_a_line_each(self, spoilt: str, file: Path, metadatadb: Command) -> None:
+        """With the reason."""
+        corrupt, newer, error = metadatadb(
+            "export", "-t", spoilt, "-o", str(file), "--skip-unreadable"
+        ).err.splitlines()
+
+        assert corrupt.startswith("warning: state object '.metadata/corrupt.json' is corrupt")
+        assert newer.startswith("warning: namespace 'newer' was written by a newer version")
+        assert "error: left out, since they cannot be read: corrupt, newer; see above why" == error
+
+    def test_programs_are_told(self, spoilt: str, file: Path, metadatadb: Command) -> None:
+        """In the document."""
+        said = metadatadb("export", "-t", spoilt, "-o", str(file), "--skip-unreadable", "--json")
+
+        assert ["corrupt", "newer"] == [row["namespace"] for row in said.document["unreadable"]]
+        assert "is corrupt" in said.document["unreadable"][0]["problem"]
+        assert (1, "Refusal") == (said.status, said.error["kind"])
+
+    def test_nothing_at_all_is_no_file(self, spoilt: str, file: Path, metadatadb: Command) -> None:
+        """There would be nothing in it."""
+        said = metadatadb("export", "-t", spoilt, "-o", str(file), "--skip-unreadable", "-n", "corrupt")
+
+        assert (1, False) == (said.status, file.exists())
+
+    def test_where_all_can_be_read_it_is_a_success(self, filled: str, file: Path, metadatadb: Command) -> None:
+        """And nothing is left out."""
+        said = metadatadb("export", "-t", filled, "-o", str(file), "--skip-unreadable", "--json")
+
+        assert (0, []) == (said.status, said.document["unreadable"])

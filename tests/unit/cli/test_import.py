@@ -128,7 +128,10 @@ def test_only_the_namespaces_that_are_named_are_imported(file: Path, target: str
     assert ["nasty"] == sorted(contents(target))
     said = metadatadb("import", str(file), "-t", target, "-n", "", "-n", "missing")
 
-    assert (1, True) == (said.status, f"{file} holds no missing" in said.err)
+    assert (1, f"error: {file} holds no 'missing' (there is (root), by-hand, emptied, nasty)\n") == (
+        said.status,
+        said.err,
+    )
     assert ["nasty"] == sorted(contents(target))
 
 
@@ -198,7 +201,19 @@ def test_it_waits_for_a_lock_and_takes_over_one_whose_holder_is_gone(
 def test_a_narrow_terminal_shows_all_of_it(file: Path, target: str, metadatadb: Command) -> None:
     """Below each other, within 40 columns."""
     put_state(target, "nasty", b'{"mine":1}')
-    said = metadatadb("import", str(file), "-t", target, env={"COLUMNS": "40"})
+    said = metadatadb("import", str(file), "-t", target, columns=40)
 
     assert "RESULT     conflict" in said.out
     assert 40 >= max(map(len, said.out.splitlines()))
+
+
+def test_a_name_that_the_file_does_not_hold_is_refused_with_the_nearest(
+    file: Path, target: str, metadatadb: Command
+) -> None:
+    """For each that was misspelt."""
+    said = metadatadb("import", str(file), "-t", target, "-n", "nasti", "-n", "by-hnad")
+
+    assert (1, f"error: {file} holds no 'by-hnad' (did you mean 'by-hand'?), 'nasti' (did you mean 'nasty'?)\n") == (
+        said.status,
+        said.err,
+    )

@@ -43,7 +43,7 @@ def test_people_see_a_row_for_each(metadatadb: Command) -> None:
 @pytest.mark.usefixtures("broken")
 def test_a_narrow_terminal_gets_a_block_for_each(metadatadb: Command) -> None:
     """No line is longer than the terminal is wide."""
-    said = metadatadb("plugins", env={"COLUMNS": "40"})
+    said = metadatadb("plugins", columns=40)
 
     assert "NAME          sqlite" in said.out.splitlines()
     assert 40 >= max(map(len, said.out.splitlines()))

@@ -57,7 +57,7 @@ class TestNamespaces:
 
         assert ["NAMESPACE", "(root)", "jobs"] == [line.split()[0] for line in said.out.splitlines()]
 
-    def test_an_empty_store_is_no_error(self, target: str, metadatadb: Command) -> None:
+    def test_an_empty_store_is_no_error(self, target: str, store: Store, metadatadb: Command) -> None:
         """It was asked, and holds nothing."""
         said = metadatadb("namespaces", "-t", target)
 
@@ -94,6 +94,18 @@ class TestNamespace:
         assert ["NAME", "attempts", "builds", "done", "flags", "ids", "log", "runs"] == [row[0] for row in rows]
         assert ["runs", "Int/Scalar", "1", "B", "7"] == rows[-1]
         assert said.err.startswith("jobs: 7 structures, ")
+
+    @pytest.mark.parametrize("columns", [40, 200])
+    def test_a_structure_without_a_name_is_seen(self, columns: int, target: str, metadatadb: Command) -> None:
+        """On a narrow terminal too, and where a name is suggested; it is not the root."""
+        applied = metadatadb("apply", "jobs", "int-add", "", "1", "-t", target, columns=columns)
+        said = metadatadb("show", "jobs", "-t", target, columns=columns)
+        missing = metadatadb("show", "jobs", "missing", "-t", target)
+
+        assert '""' in said.out.split()
+        assert '""' in applied.out.split()
+        assert missing.err.endswith("""holds nothing named 'missing'; there is ""\n""")
+        assert metadatadb("show", "jobs", "", "-t", target).err.startswith('jobs "": Int or Scalar')
 
     def test_a_corrupt_state_is_told(self, filled: str, metadatadb: Command) -> None:
         """And is no traceback."""
@@ -139,7 +151,7 @@ class TestName:
 
     def test_a_value_that_is_too_wide_is_laid_out(self, filled: str, metadatadb: Command) -> None:
         """Over as many lines as it takes."""
-        said = metadatadb("show", "jobs", "builds", "-t", filled, env={"COLUMNS": "40"})
+        said = metadatadb("show", "jobs", "builds", "-t", filled, columns=40)
 
         assert ["api: {", '  "commit": "4f1c2ab",', '  "seconds": 12.5', "}"] == said.out.splitlines()
 

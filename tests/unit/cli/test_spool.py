@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,6 +79,15 @@ def test_leftovers_are_listed(spool: Path, target: str, die: Callable[..., None]
         file["sent"],
     )
     assert "left" in metadatadb("spool", str(spool)).out.splitlines()[1].split()
+
+
+def test_times_are_told_as_everywhere(spool: Path, die: Callable[..., None], metadatadb: Command) -> None:
+    """In UTC, with a Z."""
+    die("jobs")
+    (file,) = metadatadb("spool", str(spool), "--json").document["files"]
+
+    assert re.fullmatch(r"20[-0-9]{8}T[:0-9]{8}(\.\d+)?Z", file["created"])
+    assert re.search(r" 20[-0-9]{8} [:0-9]{8}Z ", metadatadb("spool", str(spool)).out)
 
 
 def test_replay_brings_them_into_the_store_once(
@@ -163,3 +173,57 @@ def test_replay_needs_a_store(spool: Path, metadatadb: Command) -> None:
 
     assert 2 == said.status
     assert "add --target URL" in said.err
+
+
+class TestUnreadable:
+    """What cannot be read may have been acknowledged."""
+
+    @pytest.fixture
+    def damaged(self, spool: Path, die: Callable[..., None]) -> Path:
+        """What a dead process left of jobs, with its beginning gone."""
+        die("jobs")
+        (file,) = spool.iterdir()
+        file.write_bytes(b"\0" * 40 + file.read_bytes()[40:])
+        return file
+
+    @pytest.mark.parametrize("form", ["", "?prefix=other/"])
+    def test_replay_does_not_succeed(self, form: str, damaged: Path, target: str, metadatadb: Command) -> None:
+        """Nobody knows whether it belongs to that store."""
+        said = metadatadb("spool", str(damaged.parent), "--replay", "-t", f"{target}{form}")
+
+        assert 1 == said.status
+        assert "nothing was left" not in said.out
+        assert (
+            f"{damaged.name}: not brought in: it is no spool file, or its beginning is damaged; "
+            "what is in it may have been acknowledged\n"
+        ) in said.out
+        assert damaged.exists()
+
+    def test_what_can_be_read_is_brought_in_all_the_same(
+        self, damaged: Path, target: str, store: Store, die: Callable[..., None], metadatadb: Command
+    ) -> None:
+        """With a warning that does not speak of ops that were never applied."""
+        die("jobs")
+        said = metadatadb("spool", str(damaged.parent), "--replay", "-t", target)
+
+        assert 1 == said.status
+        assert 1 == store.namespace("jobs").int("runs").get()
+        assert (
+            f"{damaged} is left as it is: it is no spool file, or its beginning is damaged; "
+            "what is in it may have been acknowledged, and is not brought in\n"
+        ) in said.err
+        assert "apply them again" not in said.err
+
+    def test_to_look_at_it_is_no_failure(self, damaged: Path, metadatadb: Command) -> None:
+        """It is listed with the reason."""
+        said = metadatadb("spool", str(damaged.parent), "--json")
+        (file,) = said.document["files"]
+
+        assert (0, "unreadable") == (said.status, file["state"])
+
+    def test_the_reason_is_that_it_cannot_be_read(self, spool: Path, metadatadb: Command) -> None:
+        """Nothing of ops that were to be recorded there."""
+        (spool / "jobs.1-2.spool").mkdir()
+        (file,) = metadatadb("spool", str(spool), "--json").document["files"]
+
+        assert ("unreadable", "Is a directory") == (file["state"], file["problem"])

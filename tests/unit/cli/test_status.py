@@ -77,10 +77,12 @@ def test_a_lock_is_told_with_its_holder_and_age(written: str, metadatadb: Comman
 
 
 def test_a_lock_of_the_original_has_no_name(written: str, metadatadb: Command) -> None:
-    """Its body says nothing."""
-    put_lock(written, "jobs", b"locked")
+    """It says when it expires, and its body says nothing."""
+    store = SQLiteObjectStore(Path(urlsplit(written).path))
+    store.put(".metadata/jobs.lock", b"locked", expect=ABSENT, metadata={"Expires-At": "2026-01-31T12:00:00Z"})
+    store.close()
 
-    assert "held by a replica of the Go original" in metadatadb("status", "jobs", "-t", written).out
+    assert "held by a replica of the Go original, for " in metadatadb("status", "jobs", "-t", written).out
 
 
 def test_a_corrupt_namespace_keeps_no_other_from_being_told(written: str, store: Store, metadatadb: Command) -> None:
@@ -110,3 +112,12 @@ def test_another_backend_tells_what_it_says_of_itself(metadatadb: Command) -> No
 
     assert (True, 0) == (jobs["backend"]["loaded"], jobs["backend"]["pending_ops"])
     assert 1 == metadatadb("status", "-t", "memory://").status
+
+
+@pytest.mark.parametrize("body", [b"", b"garbage", b'{"nonce":5}'])
+def test_a_lock_that_cannot_be_read_is_nobodys(body: bytes, written: str, metadatadb: Command) -> None:
+    """Nor is it the original's, which says when it expires."""
+    put_lock(written, "jobs", body)
+    said = metadatadb("status", "jobs", "-t", written)
+
+    assert "held by somebody unknown, since it cannot be read, for " in said.out

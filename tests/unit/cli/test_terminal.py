@@ -7,13 +7,15 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import pytest
 
 from metadatadb_core import Store
+from tests.support.contents import keys
 from tests.unit.cli.conftest import Command, OpenTerminal, Terminal
 from tests.unit.cli.test_status import put_lock
 
@@ -21,6 +23,8 @@ InProcess = Callable[..., subprocess.CompletedProcess[str]]
 
 _DEADLINE_SECONDS: Final = 60.0
 _COMMAND: Final = (sys.executable, "-m", "metadatadb_core.cli")
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="there is no /dev/full")
 
 
 @pytest.fixture
@@ -152,13 +156,24 @@ class TestInterrupts:
         assert "error: interrupted; the lock is as it was\n" in screen.plain
         assert "held by somebody" in metadatadb("status", "jobs", "-t", target).out
 
+    @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+    def test_at_a_question_it_begins_a_new_line(self, key: str, target: str, terminal: OpenTerminal) -> None:
+        """What is said does not stand behind the question."""
+        put_lock(target, "jobs", b'{"nonce":"somebody","ttl":3600}')
+        screen = terminal("unlock", "jobs", "--force", "-t", target)
+        screen.wait_for("[y/N]: ")
+
+        assert 130 == screen.press_until_it_ends(key)
+        assert "\nerror: interrupted\n" in screen.plain
+
     def test_whoever_presses_it_twice_need_not_wait(self, terminal: OpenTerminal) -> None:
         """A request that hangs cannot be ended; the process can."""
         program = (
-            "import threading; from metadatadb_core.cli.waiting import apart, interrupts\n"
+            "import threading; from metadatadb_core.cli.signals import Signals\n"
+            "from metadatadb_core.cli.waiting import apart\n"
             "def hang():\n"
             "    print('under way', flush=True); threading.Event().wait()\n"
-            "with interrupts(lambda: print('ending', flush=True)):\n"
+            "with Signals().held(lambda: print('ending', flush=True)):\n"
             "    apart(hang)"
         )
         screen = Terminal("-c", program)
@@ -172,6 +187,161 @@ class TestInterrupts:
             assert "may or may not have taken effect" in screen.plain
         finally:
             screen.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+class TestSignals:
+    """What a supervisor sends, or a terminal that is closed."""
+
+    @pytest.fixture
+    def watch(self, target: str, store: Store) -> Iterator[subprocess.Popen[str]]:
+        """A command that goes on until it is told to end; SIGHUP is ignored when it starts."""
+        store.namespace("jobs").int("runs").add(1)
+        store.namespace("jobs").flush()
+        words = ["show", "jobs", "runs", "--watch", "--interval", "0.1", "-t", target]
+        with subprocess.Popen(
+            ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *_COMMAND, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert "1\n" == process.stdout.readline()
+            yield process
+            process.kill()
+
+    def test_it_ends_a_command_as_ctrl_c_does(self, watch: subprocess.Popen[str]) -> None:
+        """With a status of its own, as shells report it; no traceback, and no sudden death."""
+        watch.send_signal(signal.SIGTERM)
+        _, said = watch.communicate(timeout=_DEADLINE_SECONDS)
+
+        assert 143 == watch.returncode
+        assert ["jobs runs: Int or Scalar, 1 B"] == said.splitlines()
+
+    def test_one_that_is_ignored_stays_so(self, watch: subprocess.Popen[str], store: Store) -> None:
+        """Under nohup the terminal may be closed."""
+        watch.send_signal(signal.SIGHUP)
+        store.namespace("jobs").int("runs").add(1)
+        store.namespace("jobs").flush()
+
+        assert watch.stdout is not None
+        assert "2\n" == watch.stdout.readline()
+
+    def test_one_that_is_sent_twice_means_the_same(self) -> None:
+        """`timeout` does so: to the process, and to its group. Nothing is broken off."""
+        program = (
+            "import sys; from metadatadb_core.cli.signals import Signals\n"
+            "from metadatadb_core.cli.waiting import apart\n"
+            "signals = Signals()\n"
+            "def work():\n"
+            "    print('under way', flush=True); sys.stdin.readline()\n"
+            "with signals.held(lambda: print('ending', flush=True)) as stop:\n"
+            "    apart(work); print(stop.is_set())\n"
+            "sys.exit(signals.status)"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert "under way\n" == process.stdout.readline()
+            process.send_signal(signal.SIGHUP)
+            assert "ending\n" == process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGHUP)
+            out, _ = process.communicate("\n", timeout=_DEADLINE_SECONDS)
+
+        assert (129, "True\n") == (process.returncode, out)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such redirections")
+class TestStreams:
+    """Standard streams that are closed, or cannot be written."""
+
+    def run(self, words: str, redirections: str) -> subprocess.CompletedProcess[str]:
+        """As a shell does."""
+        return subprocess.run(
+            ["bash", "-c", f'"$@" {redirections}', "bash", *_COMMAND, *words.split()],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_SECONDS,
+            check=False,
+        )
+
+    @linux_only
+    @pytest.mark.parametrize("words", ["plugins", "--help", "show --help", "completion bash", "export -t memory://"])
+    def test_a_full_disk_is_told(self, words: str, filled: str) -> None:
+        """With a status that means nothing else."""
+        ended = self.run(words.replace("memory://", filled), ">/dev/full")
+
+        assert 74 == ended.returncode
+        assert "error: standard output cannot be written: No space left on device" == ended.stderr.splitlines()[-1]
+        assert "Traceback" not in ended.stderr
+
+    @linux_only
+    @pytest.mark.parametrize("form", ["", " --json"])
+    def test_what_was_applied_is_told_to_be(self, form: str, target: str, metadatadb: Command) -> None:
+        """Whoever applied it again would do so twice."""
+        ended = self.run(f"apply jobs int-add runs 1 -t {target}{form}", ">/dev/full")
+
+        assert 74 == ended.returncode
+        assert "1 op applied, but standard output cannot be written" in ended.stderr
+        assert 1 == metadatadb("show", "jobs", "runs", "-t", target, "--json").document["stored"]
+
+    @linux_only
+    @pytest.mark.parametrize(("words", "status"), [("apply jobs int-add runs 1", 0), ("apply jobs int-ad runs 1", 2)])
+    @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+    def test_words_that_cannot_be_written_change_nothing(
+        self, words: str, status: int, redirection: str, target: str
+    ) -> None:
+        """They stand beside the result."""
+        assert status == self.run(f"{words} -t {target}", redirection).returncode
+
+    @pytest.mark.parametrize(
+        ("words", "said"), [("apply jobs", "no op was given"), ("import -", "-: line 1: the file was cut off")]
+    )
+    def test_no_input_at_all_is_an_empty_one(self, words: str, said: str, target: str) -> None:
+        """It is said what is missing."""
+        ended = self.run(f"{words} -t {target}", "<&-")
+
+        assert (2, 1) == (ended.returncode, len(ended.stderr.splitlines()))
+        assert said in ended.stderr
+
+    def test_an_input_that_cannot_be_read_is_told(self, target: str, tmp_path: Path) -> None:
+        """One that is open for writing alone, say."""
+        ended = self.run(f"apply jobs -t {target}", f"0>{tmp_path / 'file'}")
+
+        assert 2 == ended.returncode
+        assert ended.stderr.startswith("error: standard input cannot be read: ")
+
+    @linux_only
+    @pytest.mark.parametrize("words", ["plugins", "--help"])
+    def test_a_full_disk_is_told_without_buffers(self, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """At the first word."""
+        monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+
+        assert 74 == self.run(words, ">/dev/full").returncode
+
+    @pytest.mark.parametrize("redirections", [">&-", "<&- >&- 2>&-"])
+    def test_an_output_that_is_closed_is_as_none(
+        self, redirections: str, target: str, store: Store, metadatadb: Command
+    ) -> None:
+        """And no file takes its place, to be printed into."""
+        ended = self.run(f"apply jobs int-add runs 1 -t {target}", redirections)
+        store.namespace("jobs").flush()
+
+        assert 0 == ended.returncode
+        assert 1 == store.namespace("jobs").int("runs").get()
+
+    def test_a_doctor_whom_nobody_listens_to_any_more_cleans_up(self, target: str) -> None:
+        """`metadatadb doctor ... | head -6`: what it has written until then is removed."""
+        with subprocess.Popen([*_COMMAND, "doctor", target], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            while b"pass put:" not in process.stdout.readline():
+                pass
+            process.stdout.close()
+
+        assert (141, []) == (process.returncode, keys(target))
 
 
 class TestWatching:
@@ -237,6 +407,14 @@ class TestScreen:
 
         assert 0 == screen.wait()
         assert [] == re.findall(r"\x1b\[[0-9;]*3[0-9][0-9;]*m", screen.text)
+
+    @pytest.mark.parametrize("size", ["0", "1", "²", "many"])
+    def test_a_size_that_cannot_be_is_not_believed(self, size: str, terminal: OpenTerminal) -> None:
+        """Some shells and editors export one: the terminal itself knows better."""
+        screen = terminal("plugins", env={"COLUMNS": size, "LINES": size})
+
+        assert 0 == screen.wait()
+        assert "memory  metadatadb-memory" in screen.plain
 
     @pytest.mark.parametrize("words", ["plugins", "namespaces", "show jobs", "show jobs builds", "status", "--help"])
     def test_nothing_is_wider_than_a_narrow_terminal(

@@ -11,6 +11,7 @@ import pytest
 from metadatadb_core import Store
 from metadatadb_core.cli.commands.unlock import _remove
 from metadatadb_core.cli.failures import Refusal
+from metadatadb_core.replication import ABSENT
 from metadatadb_core.replication.inspection import StoredLock, read_lock
 from metadatadb_core.testing.object_store import FAILURES, Bucket, Fault, MemoryObjectStore
 from metadatadb_sqlite.store import SQLiteObjectStore
@@ -29,9 +30,31 @@ def lock_of(target: str) -> StoredLock | None:
 
 def test_a_free_lock_needs_no_freeing(target: str, store: Store, metadatadb: Command) -> None:
     """That is what was wanted."""
+    store.namespace("jobs").int("runs").add(1)
+    store.namespace("jobs").flush()
     said = metadatadb("unlock", "jobs", "-t", target)
 
     assert (0, "jobs: the lock is free\n") == (said.status, said.out)
+
+
+def test_a_namespace_that_is_not_there_has_no_lock(target: str, store: Store, metadatadb: Command) -> None:
+    """It was probably misspelt."""
+    store.namespace("jobs").int("runs").add(1)
+    store.namespace("jobs").flush()
+    said = metadatadb("unlock", "jbos", "-t", target)
+
+    assert (1, "") == (said.status, said.out)
+    assert f"error: nothing is stored of namespace 'jbos' in {target}; did you mean 'jobs'?\n" == said.err
+
+
+@pytest.mark.parametrize("key", [".metadata/jobs.json", ".metadata/jobs/rollup.json"])
+def test_a_namespace_that_cannot_be_read_may_be_free(key: str, target: str, metadatadb: Command) -> None:
+    """Its lock is another object."""
+    objects = SQLiteObjectStore(Path(urlsplit(target).path))
+    objects.put(key, b"[]", expect=ABSENT)
+    objects.close()
+
+    assert 0 == metadatadb("unlock", "jobs", "-t", target).status
 
 
 def test_an_expired_lock_is_taken_over_and_given_back(target: str, metadatadb: Command) -> None:

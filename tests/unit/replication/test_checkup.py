@@ -13,7 +13,7 @@ from metadatadb_core import Duration, ops
 from metadatadb_core.replication import ReplicationConfig
 from metadatadb_core.replication.checkup import CHECKS, Finding, Verdict, check_spool, examine, skip_all, worst
 from metadatadb_core.replication.environment import Environment
-from metadatadb_core.replication.outcomes import PreconditionFailed
+from metadatadb_core.replication.outcomes import Denied, PreconditionFailed
 from metadatadb_core.replication.spool import DirectorySpool, Target
 from metadatadb_core.testing.object_store import FAILURES, Bucket, Fault, MemoryObjectStore
 
@@ -99,7 +99,7 @@ def test_answers_that_are_lost_in_a_race_are_no_failure() -> None:
             {"put", "delete", "put-if-absent", "put-if-match", "conditional delete", "read after write"}
             | {"list after write", "clock", "latency", "locks", "states"},
         ),
-        ("list", "list", {"list after write", "locks", "states", "journals"}),
+        ("list", "list", {"list after write", "locks", "states", "journals", "leftovers"}),
         (
             "put",
             "put",
@@ -223,6 +223,47 @@ def test_namespaces_of_the_journal_design_are_a_warning() -> None:
 
     assert {"journals": WARN} == wrong(found)
     assert the(found, "journals").detail.endswith("refused here: git")
+
+
+def test_what_killed_trials_have_left_is_a_warning() -> None:
+    """If it is so old that none of them can be going on; who made it is told by the key."""
+    now = datetime.now(UTC)
+    ages = iter([timedelta(hours=2), timedelta(hours=3), timedelta(minutes=5), timedelta(hours=4)])
+    clock: Callable[[], datetime] = lambda: now - next(ages, timedelta())  # noqa: E731
+    store = MemoryObjectStore(Bucket(clock=clock))
+    names = [".doctor-a-1", ".probe-b", ".doctor-c-1", "jobs.json"]
+    for name in names:
+        store.bucket.write(f"team/.metadata/{name}", b"{}")
+    found = findings(store)
+
+    assert {"leftovers": WARN} == wrong(found)
+    assert the(found, "leftovers").detail.endswith("killed: team/.metadata/.doctor-a-1, team/.metadata/.probe-b")
+    assert "remove them" in str(the(found, "leftovers").advice)
+    assert {f"team/.metadata/{name}" for name in names} == set(store.bucket.objects)
+
+
+def test_of_many_that_killed_trials_have_left_some_are_named() -> None:
+    """And the others counted."""
+    store = MemoryObjectStore(Bucket(clock=lambda: datetime.now(UTC) - timedelta(hours=2)))
+    for number in range(12):
+        store.bucket.write(f"team/.metadata/.doctor-a-{number}", b"")
+
+    assert the(findings(store), "leftovers").detail.endswith(".doctor-a-7 and 2 more")
+
+
+def test_a_trial_does_not_take_its_own_for_what_others_left() -> None:
+    """Although the store's clock is far behind."""
+    store = MemoryObjectStore(Bucket(clock=lambda: datetime.now(UTC) - timedelta(hours=2)))
+
+    assert {"clock": WARN} == wrong(findings(store))
+
+
+def test_a_denial_without_a_server_blames_no_credentials() -> None:
+    """A file that is read-only, say: the failure says what to do."""
+    store = MemoryObjectStore()
+    store.faults.append(Fault(on="put", outcome=Denied("give this user write access"), times=None))
+
+    assert the(findings(store), "put").advice is None
 
 
 def test_a_store_that_shows_old_versions_fails() -> None:
