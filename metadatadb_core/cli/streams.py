@@ -10,10 +10,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO, final
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any, Final, TextIO, final
 
 __all__ = ["UnwritableError", "guard_streams"]
 
@@ -70,7 +67,7 @@ class _Descriptor(io.FileIO):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "wb", closefd=False)
 
-    def write(self, body: ReadableBuffer, /) -> int:
+    def write(self, body: Any, /) -> int:
         """See `io.RawIOBase.write`."""
         size = memoryview(body).nbytes
         if not size:  # that is how click finds out what a stream is, and hides what comes of it
