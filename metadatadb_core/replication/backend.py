@@ -113,12 +113,12 @@ class ReplicatedBackend(Backend):
 
     def _wait_for_room(self, namespace: str, syncer: Syncer, ops: tuple[Op, ...]) -> None:
         deadline = self._environment.monotonic() + _ROOM_SECONDS
-        failure: MetadataDBError | None = None
+        failure: Exception | None = None
         # Others may fill the queue again as soon as it was flushed.
         while failure is None and (left := deadline - self._environment.monotonic()) > 0:
             try:
                 syncer.flush(left)
-            except MetadataDBError as error:
+            except (MetadataDBError, RuntimeError) as error:  # the latter within a sync, which cannot wait for itself
                 failure = error
             if syncer.replica.apply(ops, limit=self._config.max_pending_ops):
                 return
@@ -202,12 +202,12 @@ class ReplicatedBackend(Backend):
 
     def _open(self, namespace: str) -> Syncer:
         check_namespace(namespace)
-        # First: a fork while another thread is in what follows must find this backend, or its child could not get
-        # past a lock that nobody there holds.
-        lifecycle.watch(self)
+        if not self._closed:
+            # First: a fork while another thread is in what follows must find this backend, or its child could not
+            # get past a lock that nobody there holds.
+            lifecycle.watch(self)
         with self._lock:
             if self._closed:
-                lifecycle.forget(self)
                 raise self._closed_error()
             syncer = self._syncers.get(namespace)
             if syncer is None:

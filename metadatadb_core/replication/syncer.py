@@ -84,13 +84,9 @@ class Syncer:
         """See `Backend.flush`.
 
         Raises:
-            RuntimeError: this thread is in a round already, and would wait for itself.
+            RuntimeError: this thread is in a round already.
         """
-        if self._runner == threading.get_ident():
-            raise RuntimeError(
-                f"namespace {self.replica.namespace!r}: a flush was called within a sync of the same namespace, by an "
-                f"observer or a signal handler, and would wait for itself; have another thread flush"
-            )
+        self._refuse_own_round()
         now = self._environment.monotonic
         ticket = self.replica.request()
         limit = self._patience if timeout is None else timeout
@@ -255,8 +251,20 @@ class Syncer:
         )
 
     def exclusively(self) -> threading.Lock:
-        """Held while a round runs."""
+        """Held while a round runs.
+
+        Raises:
+            RuntimeError: this thread is in one.
+        """
+        self._refuse_own_round()
         return self._turn
+
+    def _refuse_own_round(self) -> None:
+        if self._runner == threading.get_ident():
+            raise RuntimeError(
+                f"namespace {self.replica.namespace!r}: an observer or a signal handler has called flush, discard or "
+                f"close within a sync of that namespace, and would wait for itself; have another thread do it"
+            )
 
 
 def _sleep_until(deadline: float, seconds: float, now: Callable[[], float]) -> bool:

@@ -178,6 +178,30 @@ class TestExit:
         assert "ops not flushed: 2 in 'ns'" in done.stderr
         assert "no longer allowed" in done.stderr
 
+    def test_what_a_close_could_not_flush_is_flushed_at_exit(self, tmp_path: Path) -> None:
+        """Also if somebody has used the closed backend since."""
+        run(
+            """
+            backend = open_backend(root)
+            backend.apply("ns", ops.IntAdd("n", 1))
+            put = DirectoryStore.put
+
+            def deny(*args, **options):
+                raise Denied("not now")
+
+            DirectoryStore.put = deny
+            for use in (backend.close, lambda: backend.query("ns", ops.IntGet("n"))):
+                try:
+                    use()
+                except Exception:
+                    pass
+            DirectoryStore.put = put
+            """,
+            tmp_path,
+        )
+
+        assert {"n": 1} == state(tmp_path)
+
     def test_a_backend_that_was_closed_does_nothing_at_exit(self, tmp_path: Path) -> None:
         """And one that was never used neither."""
         done = run(

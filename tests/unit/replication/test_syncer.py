@@ -415,22 +415,23 @@ class _Passing(threading.Event):
         return False
 
 
-def test_an_observer_that_flushes_the_namespace_it_is_told_of_is_refused() -> None:
-    """It would wait for the very sync that waits for it."""
+@pytest.mark.parametrize("call", ["flush", "discard_pending"])
+def test_an_observer_that_flushes_the_namespace_it_is_told_of_is_refused(call: str) -> None:
+    """Or discards: it would wait for the very sync that waits for it."""
     refused: list[str] = []
     backend = backend_over(MemoryObjectStore())
 
-    def flush_again(event: SyncFinished) -> None:
+    def call_within(event: SyncFinished) -> None:
         try:
-            backend.flush(NS)
+            getattr(backend, call)(NS)
         except RuntimeError as error:
             refused.append(str(error))
 
-    leave = subscribe("again", flush_again)
+    leave = subscribe("within", call_within)
     try:
         backend.flush(NS)
     finally:
         leave()
         backend.close()
 
-    assert "would wait for itself; have another thread flush" in refused[0]
+    assert "would wait for itself; have another thread do it" in refused[0]
