@@ -83,7 +83,8 @@ def _one_at_a_time(app: Callable[..., Any]) -> Callable[..., list[bytes]]:
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         # A request that stays under way must not hold up the others, and one that never arrives whole is no request.
         length = int(environ.get("CONTENT_LENGTH") or 0)
-        body = environ["wsgi.input"].read(length)
+        in_chunks = environ.get("wsgi.input_terminated", False)
+        body = environ["wsgi.input"].read(-1 if in_chunks else length)
         if len(body) < length:
             start_response("400 Bad Request", [("Content-Type", "application/xml")])
             return [b"<Error><Code>IncompleteBody</Code></Error>"]

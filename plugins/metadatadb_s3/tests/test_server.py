@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,3 +24,15 @@ def test_half_a_put_holds_nobody_up_and_stores_nothing(s3_server: str, bucket: s
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert ["whole"] == [found["Key"] for found in listed]
+
+
+def test_a_body_that_comes_in_chunks_is_stored_whole(s3_server: str, bucket: str, s3_client: Any) -> None:
+    """As clients send what they do not know the length of."""
+    address = urlsplit(s3_server)
+    assert address.hostname is not None
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+    connection.request("PUT", f"/{bucket}/chunks", iter([b"12345", b"67890"]), encode_chunked=True)
+    connection.getresponse().read()
+    connection.close()
+
+    assert b"1234567890" == s3_client.get_object(Bucket=bucket, Key="chunks")["Body"].read()
