@@ -92,6 +92,11 @@ def check_conditional_delete(name: str, trial: Trial) -> Iterator[Finding]:
     try:
         trial.store.delete(key, expect=version_of_other)
     except PreconditionFailed:
+        # As the probe of a backend sees it: a delete that was repeated on the way can be refused, and done.
+        enforced = trial.get(key) is not None
+    else:
+        enforced = False
+    if enforced:
         yield Finding(name, Verdict.PASS, "enforced")
     else:
         yield Finding(

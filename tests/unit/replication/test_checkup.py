@@ -13,6 +13,7 @@ from metadatadb_core import Duration, ops
 from metadatadb_core.replication import ReplicationConfig
 from metadatadb_core.replication.checkup import CHECKS, Finding, Verdict, check_spool, examine, skip_all, worst
 from metadatadb_core.replication.environment import Environment
+from metadatadb_core.replication.object_store import Version
 from metadatadb_core.replication.outcomes import Denied, PreconditionFailed
 from metadatadb_core.replication.spool import DirectorySpool, Target
 from metadatadb_core.testing.object_store import FAILURES, Bucket, Fault, MemoryObjectStore
@@ -71,6 +72,22 @@ def test_a_store_that_ignores_conditions_of_deletes_is_a_warning() -> None:
 
     assert {"conditional delete": WARN} == wrong(found)
     assert "lock-ttl" in str(the(found, "conditional delete").advice)
+
+
+def test_a_delete_that_is_refused_and_done_is_not_enforced() -> None:
+    """Somebody on the way repeats it, and hands on what came of the second."""
+    store = MemoryObjectStore(Bucket(ignores=["delete"]))
+    delete = store.delete
+
+    def delete_twice(key: str, *, expect: Version) -> None:
+        found = store.bucket.objects.get(key)
+        delete(key, expect=expect)
+        if found is not None and found.body == b"keep":
+            raise PreconditionFailed("it is gone")
+
+    store.delete = delete_twice  # type: ignore[method-assign]
+
+    assert WARN is the(findings(store), "conditional delete").verdict
 
 
 def test_a_store_that_tells_every_writer_that_it_lost_fails() -> None:
